@@ -1,0 +1,61 @@
+# Everything runs in .venv, which this file makes and fills from the lock. It needs git, make and Python 3.11 or newer.
+.PHONY: help demo test thorough bench lint format types wheel lock clean
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
+# The Python is the one that is here; uv would fetch another.
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## move real customers into lists, twice, with a day between
+	@$(BIN)/audiences demo
+
+test: .venv/ready ## run every test, with branch coverage
+	@$(BIN)/pytest --quiet --numprocesses auto --cov --cov-report term
+
+thorough: .venv/ready ## run the tests that try random worlds on many more of them
+	@THOROUGH=1 $(BIN)/pytest --quiet --numprocesses auto
+
+bench: .venv/ready ## measure the rate and memory of a first and a second sync, beside a bare loop
+	@$(BIN)/python benchmarks/bench.py
+
+lint: .venv/ready ## read the code and the Dockerfile for mistakes and form
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/hadolint Dockerfile
+
+format: .venv/ready ## bring the code into form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+types: .venv/ready ## check every type
+	@$(BIN)/mypy
+
+wheel: .venv/ready ## build the wheel, install it elsewhere and use it
+	@.ci/wheel
+
+lock: | $(UV) ## write the lock files anew from pyproject.toml
+	@$(COMPILE) --output-file requirements.lock
+	@$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove what make has made
+	rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# The project is installed for editing; hatchling comes from the lock too, so nothing is fetched that no hash vouches for.
+.venv/ready: requirements-dev.lock pyproject.toml | $(UV)
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+$(UV):
+	@echo "Setting up .venv (once, under a minute) …"
+	@"$$(.ci/python)" -m venv .venv
+	@awk '/^uv==/ { take = 1 } take { print } take && !/\\$$/ { exit }' requirements-dev.lock > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement .venv/uv.txt

@@ -1,0 +1,44 @@
+"""What every test stands on: a clean environment, and a watch that nothing private gets out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import canary
+
+CONNECTORS = Path(__file__).parent.parent / "connectors"
+
+
+def pytest_configure():
+    """Watch from the first test on."""
+    canary.watch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """What a test printed, itself or through a process of its own, is watched too."""
+    report = yield
+    for section, words in report.sections:
+        if section.endswith(report.when):  # the sections of earlier phases are told again
+            canary.saw(words)
+    return report
+
+
+@pytest.fixture(autouse=True)
+def nothing_private_gets_out():
+    """No address, name or token is in any log line, error, exception chain or printed word of any test."""
+    yield
+
+    assert not canary.leaks()
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path_factory):
+    """No setting of whoever runs the tests counts, and no state of theirs is touched."""
+    ours = ("AUDIENCES_", *(f"{path.stem.upper()}_" for path in CONNECTORS.glob("*.py")))
+    for name in [name for name in os.environ if name.startswith(ours)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
