@@ -1,0 +1,90 @@
+"""What a definition says, as frozen values. Nothing here reads a file or knows a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["mirror", "upsert", "add"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The most that one run may change of a list unasked.
+
+    added, updated, removed: shares of the members listed, 0.0 to 1.0
+    floor: members; while the list has fewer, shares do not count
+    most:  members that one run may change at all; None for no limit
+    empty: whether an empty result may empty the list
+    """
+
+    added: float = 0.50
+    updated: float = 0.50
+    removed: float = 0.20
+    floor: int = 10
+    most: int | None = None
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One audience bound to one list of one account of a connector.
+
+    section: the header's `[sync.<section>]`: the account, whose settings are <SECTION>_… in the environment
+    list, list_id: a name or an id; exactly one is set
+    send:    destination field -> column of the query
+    options: the connector's own options, as written
+    line:    where the section starts in its file, for errors
+    """
+
+    audience: str
+    section: str
+    connector: str
+    send: Mapping[str, str]
+    list: str | None = None
+    list_id: str | None = None
+    mode: Mode = "mirror"
+    paused: bool = False
+    renamed_from: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    line: int = 0
+
+    @property
+    def name(self) -> str:
+        """`audience.section`, as people write it."""
+        return f"{self.audience}.{self.section}"
+
+    @property
+    def table(self) -> str:
+        """`audience__section`, as tables write it."""
+        return f"{self.audience}__{self.section}"
+
+    @property
+    def shown_list(self) -> str:
+        return self.list or self.list_id or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """One file under audiences/: who belongs, and where they are kept in step.
+
+    key:      the column that names a member
+    schedule: five cron fields, or @daily and its like; timezone: an IANA name
+    select:   the SQL below the header, as written, without a closing semicolon
+    fingerprint: sha256 of the file's text, as hex
+    """
+
+    name: str
+    path: Path
+    about: str
+    owner: str
+    key: str
+    schedule: str
+    timezone: str
+    paused: bool
+    select: str
+    syncs: tuple[Sync, ...]
+    guard: Guard
+    fingerprint: str

@@ -1,0 +1,127 @@
+"""What a connector is: one provider's lists, in two verbs. It knows its provider's words and nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from audiences import identity
+from audiences.errors import DefinitionError
+from audiences.identity import Form
+from audiences.member import Member, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the provider documents: members a call, calls in flight at once, calls a second."""
+
+    batch: int
+    concurrency: int = 1
+    per_second: float = float("inf")
+
+
+class Connector(ABC):
+    """Keep one provider's lists equal to what was asked.
+
+    `self.http` is an httpx.Client that is already paced, retried and logged; it is closed by the worker.
+    It raises for every answer that is not 2xx, so a verb only reads success. An answer that a verb wants to
+    read itself is named: `self.http.post(…, extensions={"expect": {404}})`. Headers that hold for one attempt only,
+    such as a signature with its time, are asked for: `extensions={"sign": lambda body: {…}}`.
+
+    Both verbs are safe to repeat, unless `repeatable` is False: then a batch without an answer is never sent
+    again, but kept as unknown until someone says what became of it.
+    """
+
+    identified_by: ClassVar[frozenset[str]] = frozenset()
+    forms: ClassVar[Mapping[str, Form]] = {"email": Form.CASELESS}  # of identifying fields; the others are EXACT
+    limits: ClassVar[Limits]
+    repeatable: ClassVar[bool] = True
+
+    class Settings(BaseSettings):
+        """The account: `api_key` of the section `hubspot_eu` is read from HUBSPOT_EU_API_KEY."""
+
+        model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    class Options(BaseModel):
+        """What a sync may write in its section, beside the keys that every sync has."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, settings: Any, options: Any, http: httpx.Client, send: Iterable[str] = (), outbox: str = ""):
+        """send: the destination fields of the sync; outbox: a name for this run's deliveries, never used twice."""
+        self.settings, self.options, self.http, self.outbox = settings, options, http, outbox
+        self.identity = self.identify(options, tuple(send))
+
+    @classmethod
+    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
+        """The fields, of those sent, that make up a member's identifier; none: the member's key.
+
+        Raises DefinitionError where nothing that is sent identifies anyone.
+        """
+        found = sorted(cls.identified_by & set(send))
+        if cls.identified_by and not found:
+            raise DefinitionError(
+                "nothing that is sent identifies a member to this connector",
+                do=f"add one of these to send: {', '.join(sorted(cls.identified_by))}",
+            )
+        return {name: cls.forms.get(name, Form.EXACT) for name in found}
+
+    def ident(self, member: Member) -> str:
+        """The member's identifier in its normal form; the key where no field identifies it."""
+        return (identity.ident(member.fields, self.identity) if self.identity else None) or member.key
+
+    @classmethod
+    @abstractmethod
+    def reach(cls, settings: Any) -> Mapping[str, Any]:
+        """base_url, and auth or headers, for the httpx.Client that the worker makes."""
+
+    @abstractmethod
+    def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
+        """Make each member present with these fields."""
+
+    @abstractmethod
+    def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
+        """Make each member absent. A member who is not there is accepted."""
+
+    # The verbs below are optional: what a connector does not write, its provider cannot do.
+
+    def prepare(self, name: str) -> str:
+        """The id of the list with this name, found or created. By default a list's name is its id."""
+        return name
+
+    def flush(self, list_id: str) -> None:
+        """Make everything accepted so far visible. Called at checkpoints and at the end of a run."""
+
+    def outcome(self, ticket: str) -> Receipt | None:
+        """What became of a batch that was accepted with this ticket; None is "not yet"."""
+        raise NotImplementedError
+
+    def members(self, list_id: str) -> Iterable[Mapping[str, object]]:
+        """Read back who is on the list: the fields of each."""
+        raise NotImplementedError
+
+
+class Chosen(Connector):
+    """A destination that has no identifier of its own: the sync's option `identify` chooses one.
+
+    By default `email` where it is sent, else the member's key.
+    """
+
+    class Options(Connector.Options):
+        identify: tuple[str, ...] = ()
+
+    @classmethod
+    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
+        names = options.identify or (("email",) if "email" in send else ())
+        if missing := [name for name in names if name not in send]:
+            raise DefinitionError(
+                f"identify names {missing[0]!r}, which is not sent",
+                do=f"add it to send, or choose from: {', '.join(send)}",
+            )
+        return {name: cls.forms.get(name, Form.EXACT) for name in names}

@@ -1,0 +1,89 @@
+"""One file under audiences/, read into one frozen Audience: the only door for what people write there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from audiences import header, query
+from audiences.audience import Audience, Guard, Sync
+from audiences.errors import DefinitionError
+from audiences.header import Cut
+from audiences.keys import NAME, NAME_RULE, SyncKeys
+from audiences.place import Place, meant
+
+TABLE_LENGTH = 45  # PostgreSQL cuts names at 63 bytes, and our tables have a prefix and a number
+
+
+def load(path: Path, dialect: str) -> Audience:
+    """Read `path`; `dialect` is sqlglot's name of the warehouse's SQL.
+
+    Raises DefinitionError, naming file, line and remedy. What only the warehouse can tell is not checked here.
+    """
+    name = _name(path)
+    file = header.cut(path)
+    head = header.read(file)
+    select = query.checked(file.sql, dialect, Place(path, file.sql_first))
+    returned = query.output_names(select, dialect)
+    _returned(file.place("key"), "key", head.key, returned)
+    return Audience(
+        name=name,
+        path=path,
+        about=head.about,
+        owner=head.owner,
+        key=head.key,
+        schedule=head.schedule,
+        timezone=head.timezone,
+        paused=head.paused,
+        select=select,
+        syncs=tuple(_sync(file, name, section, keys, returned) for section, keys in head.sync.items()),
+        guard=Guard(**head.guard.model_dump()),
+        fingerprint=sha256(file.text.encode()).hexdigest(),
+    )
+
+
+def _name(path: Path) -> str:
+    if not re.fullmatch(NAME, path.stem):
+        raise DefinitionError(f"{path} names its audience {path.stem!r}", do=f"name the file with {NAME_RULE}.sql")
+    return path.stem
+
+
+def _sync(file: Cut, audience: str, section: str, keys: SyncKeys, returned: Sequence[str] | None) -> Sync:
+    place = file.place("sync", section)
+    for field, column in keys.send.items():
+        _returned(file.place("sync", section, "send", field), "send", column, returned)
+    sync = Sync(
+        audience=audience,
+        section=section,
+        connector=keys.connector or section,
+        send=keys.send,
+        list=keys.list,
+        list_id=keys.list_id,
+        mode=keys.mode,
+        paused=keys.paused,
+        renamed_from=keys.renamed_from,
+        options=keys.model_extra or {},
+        line=place.line,
+    )
+    if len(sync.table) > TABLE_LENGTH:
+        raise DefinitionError(
+            f"{place} makes the name {sync.table!r}, {len(sync.table)} characters long",
+            do=f"shorten the file's name or the section's: both with two underscores have {TABLE_LENGTH} characters",
+        )
+    return sync
+
+
+def _returned(place: Place, key: str, column: str, returned: Sequence[str] | None) -> None:
+    """Refuse a column that the query does not return, or twice; without word of what it returns, nothing."""
+    if returned is None or returned.count(column) == 1:
+        return
+    if column in returned:
+        raise DefinitionError(
+            f"{place} {key} names {column!r}, which the query returns twice", do="rename one of them with AS"
+        )
+    raise DefinitionError(
+        f"{place} {key} names {column!r}, which the query does not return",
+        do=f"select it; {meant(column, returned)}",
+    )

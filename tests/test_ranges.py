@@ -1,0 +1,64 @@
+"""Ranges of places say the same as the places themselves."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiences import ranges
+
+places = st.sets(st.integers(0, 60))
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)).map(lambda pair: (pair[0], sum(pair))))
+
+
+def listed(found):
+    return [place for lo, hi in found for place in range(lo, hi + 1)]
+
+
+def named(found):
+    return set(listed(found))
+
+
+@given(spans)
+def test_joined_ranges_are_the_fewest(found):
+    """
+    The same places, in order, no two ranges touching.
+    """
+    joined = ranges.joined(found)
+
+    assert named(joined) == named(found)
+    assert all(left[1] + 1 < right[0] for left, right in itertools.pairwise(joined))
+    assert all(lo <= hi for lo, hi in joined)
+
+
+@given(places)
+def test_ranges_of_places(found):
+    """
+    Places become ranges and ranges places again.
+    """
+    assert named(ranges.of(found)) == found
+
+
+@given(spans, st.integers(0, 70))
+def test_what_is_missing_below(found, below):
+    """
+    What is missing and what is there make up all below; nothing at or above it is missing.
+    """
+    missing = ranges.missing(found, below)
+
+    assert named(missing) == set(range(below)) - named(found)
+    assert ranges.joined(missing) == missing
+
+
+@given(spans, st.integers(1, 5), st.integers(1, 20))
+def test_chunks_hold_all(found, size, rows):
+    """
+    Chunks of at most `size` ranges and `rows` places, in order, name each place as often as it was named.
+    """
+    chunks = list(ranges.chunks(found, size, rows))
+
+    assert [place for chunk in chunks for place in listed(chunk)] == listed(found)
+    assert all(0 < len(chunk) <= size for chunk in chunks)
+    assert all(0 < len(listed(chunk)) <= rows for chunk in chunks)
