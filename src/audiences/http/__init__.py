@@ -1,0 +1,146 @@
+"""The client that connectors speak through: paced, retried, bounded, and it raises for all that is not success.
+
+It knows no list and no member. What it raises names a host and a status, never a path, a header or a body.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from audiences.connector import Limits
+from audiences.errors import BatchRefused, CredentialsRefused, Deferred, DefinitionError, DeliveryError, Unanswered
+from audiences.http.pace import Paced, Patience, asked
+from audiences.http.retry import Patient
+from audiences.http.route import Lines, Routed
+from audiences.http.wire import TOTAL, Leased, Trace, Watched, Whole, host, unsure, watching
+
+__all__ = ["TOTAL", "Client", "Trace", "client", "watching"]
+
+CALLS = frozenset({"auth", "base_url", "cookies", "headers", "params"})  # what a reach may say of the calls
+LINE = frozenset({"cert", "verify"})  # and of the line
+WORDS = 500  # characters of an answer that are kept as its reason
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def _held(seconds: float) -> None:
+    """The lease of a client that needs none."""
+
+
+class Client(httpx.Client):
+    """An httpx.Client that returns only 2xx, and what the request's `expect` names. It follows no redirect."""
+
+    def __init__(self, *, now: Callable[[], datetime] = _utc, **options: Any):
+        super().__init__(**options)
+        self.now = now
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, as httpx does.
+
+        Raises Unanswered, Deferred, CredentialsRefused, DeliveryError, LeaseLost (AudienceErrors), or BatchRefused.
+        """
+        request.read()  # a body that can be sent once could not be tried again
+        answer = super().send(request, **{**options, "follow_redirects": False})
+        if answer.is_closed:
+            # httpx ties an answer to its stream in a circle, which would hold the request's body until it is collected.
+            answer.stream = httpx.ByteStream(b"")
+        if answer.is_success or answer.status_code in request.extensions.get("expect", ()):
+            return answer
+        raise _refusal(answer, asked(answer, self.now))
+
+
+def client(
+    reach: Mapping[str, Any],
+    limits: Limits,
+    *,
+    repeatable: bool = True,
+    patience: float = 900.0,
+    lease: Callable[[float], None] = _held,
+    transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = _utc,
+) -> Client:
+    """A client for one account: reach is what the connector's `reach` gives, for httpx.Client.
+
+    repeatable: whether a call that may have been applied can be sent again
+    patience:   seconds that one call may wait in all; what asks for more is Deferred
+    lease:      called before every attempt with the seconds that it may take; raises LeaseLost where they are too many
+    transport:  the far end instead of the network
+    sleep:      may raise, to end a wait early
+
+    Raises DefinitionError where the settings cannot make a client.
+    """
+    _check(reach)
+    waits = Patience(patience, sleep)
+    ends = [transport] * limits.concurrency if transport else _network(reach, limits.concurrency)
+    lines = Lines([Leased(Watched(Whole(end, clock)), lease) for end in ends])
+    line = Patient(Paced(lines, limits.per_second, waits, clock, now), waits, now, repeatable=repeatable)
+    # An exception met here may hold a header's value: nothing raised later may lead back to it.
+    with suppress(httpx.InvalidURL, ValueError):
+        return Client(now=now, transport=line, **{name: reach[name] for name in reach.keys() & CALLS})
+    raise DefinitionError(
+        "the account's settings make no address or header that can be sent",
+        do="look in them for a misspelt address, and for quotes, blanks and letters outside ASCII",
+    )
+
+
+def _check(reach: Mapping[str, Any]) -> None:
+    """Refuse what would lead round the transports below: a proxy or mounts of one's own, unverified hosts."""
+    if strange := sorted(reach.keys() - CALLS - LINE):
+        raise DefinitionError(
+            f"a connector's reach gives {strange[0]!r}, which the worker decides",
+            do=f"give only: {', '.join(sorted(CALLS | LINE))}",
+        )
+    if reach.get("verify", True) is False:
+        raise DefinitionError(
+            "a connector's reach turns the check of certificates off",
+            do="take verify=False out; for an authority of your own, export SSL_CERT_FILE=<its certificate>",
+        )
+
+
+def _network(reach: Mapping[str, Any], lines: int) -> Sequence[httpx.BaseTransport]:
+    verified = httpx.create_ssl_context(**{name: reach[name] for name in reach.keys() & LINE})
+    return [Routed(verified) for _ in range(lines)]
+
+
+def _refusal(answer: httpx.Response, wait: float) -> Exception:
+    """What an answer that is no success means, as the error to raise."""
+    status, said = answer.status_code, f"{host(answer.request)} answered {answer.status_code}"
+    if status in (425, 429):
+        return Deferred(
+            f"{said} again and again" + (f", and asks for {wait:.0f} s more" if wait else ""),
+            do="nothing is lost: the next run goes on from here",
+        )
+    if unsure(status):
+        return Unanswered(
+            f"{said}; what was sent may have been applied", do="run again: what is in doubt is settled first"
+        )
+    if status in (401, 403):
+        return CredentialsRefused(
+            f"{said}: it refuses the account's credentials, or what they may do",
+            do="check the account's settings, and the rights of its key at the provider; nothing is lost",
+        )
+    if status in (400, 413, 422):
+        return BatchRefused(_words(answer))
+    if answer.is_redirect:
+        return DeliveryError(
+            f"{said}: a redirect, which is not followed", do="put the address it leads to into the account's settings"
+        )
+    return DeliveryError(
+        f"{said} to {answer.request.method}", do="check the list, and the address in the account's settings"
+    )
+
+
+def _words(answer: httpx.Response) -> str:
+    """The start of an answer's text on one line; people in it are masked by whoever keeps it."""
+    text = "".join(letter if letter.isprintable() else " " for letter in answer.text[: 4 * WORDS])
+    return " ".join(text.split())[:WORDS] or f"answered {answer.status_code} without a word"
