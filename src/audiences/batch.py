@@ -1,0 +1,107 @@
+"""What travels between the outbox and a connector: rows, batches of them, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from audiences import ranges
+from audiences.errors import AudienceError
+from audiences.member import Member
+from audiences.ranges import Range
+
+
+class Verdict(StrEnum):
+    """What became of a row.
+
+    OK:      acknowledged
+    REFUSED: definitely not applied, and not to be tried again soon
+    NO:      definitely not applied, may be tried in the next run
+    DOUBT:   refused, after an attempt that had no answer
+    A row that may have been sent and has none of these is in doubt, too.
+    """
+
+    OK = "ok"
+    REFUSED = "refused"
+    NO = "no"
+    DOUBT = "doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Neighbouring rows of an outbox, in order. Columns, not a value a row: a million rows pass here in seconds.
+
+    members: with their fields as the warehouse gives them; idents, lists: as long as members
+    held:    places of rows left out: their members' old identifiers may still be on the list, so they are not sent
+    """
+
+    members: Sequence[Member]
+    idents: Sequence[str]
+    lists: Sequence[str]
+    held: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Rows of one verb, lo to hi, both included; again: of those who were refused before."""
+
+    verb: str
+    again: bool
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Members of one verb and one list that go out in one call."""
+
+    verb: str
+    again: bool
+    list_id: str
+    members: Sequence[Member]
+    idents: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a batch. Rows that no verdict names may have been applied.
+
+    reasons: key -> the provider's words, people masked, for each refusal
+    error:   why the sync must stop
+    """
+
+    found: Mapping[Verdict, Sequence[Range]]
+    rows: int
+    calls: int = 0
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    error: AudienceError | None = None
+
+
+def cut(phase: Phase, rows: Rows, size: int) -> Iterator[Batch]:
+    """Batches of at most `size` rows of one list, in order, in which each key and each identifier stands once."""
+    start = 0
+    while start < len(rows.members):
+        end = start + size
+        members, idents, lists = rows.members[start:end], rows.idents[start:end], rows.lists[start:end]
+        count = _together([member.key for member in members], idents, lists)
+        yield Batch(phase.verb, phase.again, lists[0], members[:count], frozenset(idents[:count]))
+        start += count
+
+
+def _together(keys: Sequence[str], idents: Sequence[str], lists: Sequence[str]) -> int:
+    """How many of these rows, from the first, can be one batch. Nearly always all of them: sets tell that at once."""
+    if len(set(keys)) == len(set(idents)) == len(keys) and len(set(lists)) == 1:
+        return len(keys)
+    seen_keys, seen_idents = set[str](), set[str]()
+    for at, (key, ident, list_id) in enumerate(zip(keys, idents, lists, strict=True)):
+        if list_id != lists[0] or key in seen_keys or ident in seen_idents:
+            return at
+        seen_keys.add(key)
+        seen_idents.add(ident)
+    return len(keys)
+
+
+def whole(batch: Batch, verdict: Verdict) -> Sent:
+    """One verdict for every row of a batch."""
+    return Sent({verdict: ranges.of(member.seq for member in batch.members)}, rows=len(batch.members))

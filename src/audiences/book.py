@@ -1,0 +1,70 @@
+"""One open outbox while it is delivered: what may have been sent is written down before, what became of it after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from audiences import verdicts
+from audiences.batch import Phase, Rows, Sent
+from audiences.control import Fence
+from audiences.lease import Lease
+from audiences.ledger import Settlement
+from audiences.outbox import Reader
+from audiences.ranges import Range
+
+WINDOW = 10  # batches that one mark in the warehouse covers: what the loss of the state would blur
+PAUSE = 30.0  # seconds between checkpoints, at least
+SHARE = 20  # … and so many times what the last one took
+
+
+@dataclass
+class Book:
+    """The book that a Delivery writes in. Marks go to the warehouse, intents and verdicts to the state database."""
+
+    fence: Fence
+    held: Lease
+    reader: Reader
+    settlement: Settlement
+    flush: Callable[[], None]
+    batch: int
+    clock: Callable[[], float] = time.monotonic
+    marked: int = 0
+    last: float = field(init=False)
+    took: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.last = self.clock()
+
+    def phases(self) -> Sequence[Phase]:
+        return self.reader.phases()
+
+    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range]) -> Rows:
+        return self.reader.rows(phase, lo, hi, failed)
+
+    def intend(self, end: int, done: Sequence[Sent]) -> None:
+        if end > self.marked:
+            self.marked = end + (WINDOW - 1) * self.batch
+            self.fence.update("mark = :mark", self.reader.outbox, mark=self.marked)
+        self._write(done, end)
+
+    def record(self, done: Sequence[Sent]) -> None:
+        if done:
+            self._write(done, None)
+
+    def due(self) -> bool:
+        return self.clock() - self.last > max(PAUSE, SHARE * self.took)
+
+    def checkpoint(self) -> None:
+        """Bring the ledger up to what is acknowledged so far. Rare checkpoints lose nothing while the state lives."""
+        began = self.clock()
+        self.flush()
+        self.settlement.acknowledged(verdicts.read(self.held, self.reader.outbox, self.marked))
+        self.last = self.clock()
+        self.took = self.last - began
+
+    def _write(self, done: Sequence[Sent], intent: int | None) -> None:
+        found = [(verdict, span) for sent in done for verdict, spans in sent.found.items() for span in spans]
+        reasons = {key: reason for sent in done for key, reason in sent.reasons.items()}
+        verdicts.record(self.held, self.reader.outbox, found, reasons, intent)

@@ -1,0 +1,121 @@
+"""From a sync and the warehouse as it is to the comparison that is its plan: names resolved, types and ledger known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import datetime
+
+from audiences.audience import Audience
+from audiences.changes import Changes, Known
+from audiences.control import Control
+from audiences.errors import DefinitionError
+from audiences.project import Binding
+from audiences.terms import SENT, Terms, sent
+from audiences.warehouse import Warehouse, literal, quoted
+
+
+def terms(audience: Audience, binding: Binding, types: Mapping[str, str], list_id: str) -> Terms:
+    """The terms of a sync, its columns as the query names them. DefinitionError for one that it does not return."""
+    sync = binding.sync
+    return Terms(
+        sync.table,
+        column(audience, audience.key, types),
+        {name: column(audience, wanted, types) for name, wanted in sync.send.items()},
+        binding.identity,
+        list_id,
+        sync.mode,
+        binding.connector.repeatable,
+    )
+
+
+def column(audience: Audience, wanted: str, types: Mapping[str, str]) -> str:
+    """The query's own spelling of a column; engines do not tell case apart."""
+    found = {name.casefold(): name for name in types}
+    if name := found.get(wanted.casefold()):
+        return name
+    near = difflib.get_close_matches(wanted, types, 1)
+    raise DefinitionError(
+        f"{audience.path.name} uses the column {wanted!r}, which the query does not return"
+        + (f" (it returns {near[0]!r})" if near else ""),
+        do=f"select it, or name one of: {', '.join(types)}",
+    )
+
+
+def changes(
+    warehouse: Warehouse, terms: Terms, source: str, types: Mapping[str, str], control: Control | None, now: datetime
+) -> Changes:
+    """The comparison of `source` with what the ledger holds at this moment."""
+    found = known(warehouse, terms, control)
+    ledger = shaped(warehouse, f"ledger_{terms.table}", {**found.columns, "key": types[terms.key]})
+    sent_now = {SENT + name: types[column] for name, column in terms.send.items()}
+    waiting = {"key": types[terms.key], "ident": "VARCHAR", "list": "VARCHAR", "retry_at": "TIMESTAMP", **sent_now}
+    refused = shaped(warehouse, f"refused_{terms.table}", waiting)
+    return Changes(terms, source, types, found, ledger, refused, moment(now))
+
+
+def shaped(warehouse: Warehouse, table: str, wanted: Mapping[str, str]) -> str:
+    """One of our tables with at least these columns: in a dry run it may be of an older definition, or missing."""
+    held = warehouse.columns(table)
+    if wanted.items() <= held.items():
+        return warehouse.table(table)
+    columns = ", ".join(f"{_cast(name, kind, held)} as {quoted(name)}" for name, kind in wanted.items())
+    return f"(select {columns} from {warehouse.table(table)})" if held else f"(select {columns} where false)"
+
+
+def _cast(name: str, kind: str, held: Mapping[str, str]) -> str:
+    if name not in held:
+        return f"cast(null as {kind})"
+    cast = "cast" if name == "key" else "try_cast"
+    return quoted(name) if held[name] == kind else f"{cast}({quoted(name)} as {kind})"
+
+
+def known(warehouse: Warehouse, terms: Terms, control: Control | None) -> Known:
+    """What there is to compare with. A missing ledger is an empty one."""
+    columns = warehouse.columns(f"ledger_{terms.table}")
+    if not columns or control is None:
+        return Known()
+    tables = [name for name in (f"ledger_{terms.table}", f"refused_{terms.table}") if warehouse.columns(name)]
+    [(empty,)] = warehouse.run(
+        "select " + " and ".join(f"not exists (select 1 from {warehouse.table(name)})" for name in tables)
+    )
+    return Known(columns, empty, wide=control.rule != terms.rule and mixed(warehouse, terms, columns))
+
+
+def mixed(warehouse: Warehouse, terms: Terms, columns: Mapping[str, str]) -> bool:
+    """Whether the ledger holds a claim of another rule than today's, so that idents must be compared, too."""
+    if any(SENT + name not in columns for name in terms.identity):
+        return True
+    ident = terms.ident('"key"', {name: sent(name) for name in terms.identity})
+    [(found,)] = warehouse.run(
+        f"select exists (select 1 from {warehouse.table('ledger_' + terms.table)}"
+        f" where list <> {literal(terms.list_id)} or ident is distinct from {ident})"
+    )
+    return bool(found)
+
+
+def moment(now: datetime) -> str:
+    """A moment (UTC) as an SQL literal."""
+    return f"timestamp '{now:%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def explained(warehouse: Warehouse, changes: Changes, filled: Mapping[str, int]) -> str:
+    """Why a plan may be so large, where the columns tell: a field is new in `send`, or has lost all its values."""
+    names = list(changes.terms.send)
+    held = [f"count({sent(name)})" if SENT + name in changes.known.columns else "0" for name in names]
+    [row] = warehouse.run(f"select {', '.join(held)} from {changes.ledger}")
+    new = [name for name, before in zip(names, row, strict=True) if not before and filled[name]]
+    lost = [name for name, before in zip(names, row, strict=True) if before and not filled[name]]
+    words = [f"{name} was added to send, or had no value before" for name in new]
+    words += [f"every value of {name} became NULL" for name in lost]
+    return "; ".join(words)
+
+
+def same_key(audience: Audience, known: Control | None) -> None:
+    """Raise DefinitionError where a ledger was kept by another key column."""
+    if known and known.key_columns not in (None, audience.key):
+        raise DefinitionError(
+            f"{audience.path.name} now has key = {audience.key!r}; its ledger is kept by {known.key_columns!r}",
+            do="write the old key again; or forget who is listed, which removes nobody:"
+            f" audiences forget {audience.name}.…",
+        )

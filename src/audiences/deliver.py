@@ -1,0 +1,136 @@
+"""Hand the outbox to a connector, a batch at a time, and write down what became of each row. It knows no SQL.
+
+The caller's thread reads, marks and records; calls go out on a few threads of their own. A phase ends before the next
+one begins, and two batches that name one identifier are never in flight together.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from audiences import ranges
+from audiences.batch import Batch, Phase, Rows, Sent, Verdict, cut, whole
+from audiences.connector import Connector
+from audiences.errors import AudienceError
+from audiences.ranges import Range
+from audiences.send import send
+
+log = structlog.get_logger()
+READ = 4000  # rows read at a time, or one batch where that is more: as many as stay in a processor's cache
+
+
+class Book(Protocol):
+    """Who reads the outbox and remembers. Called from one thread."""
+
+    def phases(self) -> Sequence[Phase]: ...
+
+    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range]) -> Rows: ...
+
+    def intend(self, end: int, done: Sequence[Sent]) -> None:
+        """Rows below `end` may be sent from now on; and what became of earlier ones. Durable when it returns."""
+
+    def record(self, done: Sequence[Sent]) -> None: ...
+
+    def due(self) -> bool: ...
+
+    def checkpoint(self) -> None:
+        """Bring the ledger up to date. Called while nothing is in flight."""
+
+
+@dataclass
+class Delivery:
+    """One outbox on its way. `stop` is asked before each batch; `told` hears how many rows are done."""
+
+    book: Book
+    connector: Connector
+    stop: Callable[[], bool] = lambda: False
+    told: Callable[[int], None] = lambda rows: None
+    error: AudienceError | None = None
+    stopped: bool = False
+    flying: dict[Future[Sent], Batch] = field(default_factory=dict)
+    landed: list[Sent] = field(default_factory=list)
+    failed: list[Range] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Deliver phase after phase. What ends it early is in `error` or `stopped`; what is in flight is waited for."""
+        with ThreadPoolExecutor(self.connector.limits.concurrency, thread_name_prefix="deliver") as pool:
+            for phase in self.book.phases():
+                self._deliver(phase, pool)
+                self._land(everything=True)
+                self.book.record(self._taken())
+                if self.over:
+                    return
+
+    @property
+    def over(self) -> bool:
+        return self.error is not None or self.stopped
+
+    def _deliver(self, phase: Phase, pool: ThreadPoolExecutor) -> None:
+        for batch in self._batches(phase):
+            if phase.verb == "release":
+                self.landed.append(whole(batch, Verdict.OK))
+                continue
+            while self.flying and (len(self.flying) >= self.connector.limits.concurrency or self._meets(batch)):
+                self._land()
+            self._checkpoint()
+            self.stopped = self.stopped or self.stop()
+            if self.over:
+                return
+            self.book.intend(batch.members[-1].seq + 1, self._taken())
+            here = contextvars.copy_context()  # what is bound to the log: run, audience, sync
+            self.flying[pool.submit(here.run, send, self.connector, batch)] = batch
+
+    def _checkpoint(self) -> None:
+        if self.book.due():
+            self._land(everything=True)
+            self.book.record(self._taken())
+            self.book.checkpoint()
+
+    def _batches(self, phase: Phase) -> Iterator[Batch]:
+        """Cut a phase into batches; who is held is recorded as not sent."""
+        size = self.connector.limits.batch
+        window = max(1, READ // size) * size
+        for lo in range(phase.lo, phase.hi + 1, window):
+            if self.over:
+                return
+            rows = self.book.rows(
+                phase, lo, min(lo + window - 1, phase.hi), self.failed if phase.verb == "upsert" else ()
+            )
+            if rows.held:
+                self.landed.append(Sent({Verdict.NO: ranges.of(rows.held)}, rows=len(rows.held)))
+            yield from cut(phase, rows, size)
+
+    def _meets(self, batch: Batch) -> bool:
+        """Whether a batch in flight names one of its identifiers."""
+        return any(not batch.idents.isdisjoint(other.idents) for other in self.flying.values())
+
+    def _land(self, everything: bool = False) -> None:
+        """Wait for the calls in flight: for one of them, or for all."""
+        while self.flying:
+            done, _ = wait(self.flying, return_when=FIRST_COMPLETED)
+            for future in done:
+                batch, sent = self.flying.pop(future), future.result()
+                self._note(batch, sent)
+            if not everything:
+                return
+
+    def _note(self, batch: Batch, sent: Sent) -> None:
+        self.landed.append(sent)
+        self.error = self.error or sent.error
+        if batch.verb == "move":
+            ok = sent.found.get(Verdict.OK, [])
+            left = [member.seq for member in batch.members if not any(lo <= member.seq <= hi for lo, hi in ok)]
+            self.failed += [(seq, seq) for seq in left]
+        self.told(sent.rows)
+        counts = {str(verdict): sum(hi - lo + 1 for lo, hi in found) for verdict, found in sent.found.items()}
+        log.info("batch.sent", verb=batch.verb, members=len(batch.members), calls=sent.calls, **counts)
+
+    def _taken(self) -> list[Sent]:
+        taken, self.landed = self.landed, []
+        return taken

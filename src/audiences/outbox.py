@@ -1,0 +1,169 @@
+"""The outbox of one run: the changes, in order, in a table of the warehouse; filled, counted, read by ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from audiences.audience import Sync
+from audiences.batch import Phase, Rows
+from audiences.changes import COUNTS, Changes
+from audiences.control import Fence
+from audiences.member import Member
+from audiences.plan import Plan
+from audiences.ranges import Range
+from audiences.terms import fields, sent
+from audiences.warehouse import Warehouse
+
+
+def count(warehouse: Warehouse, changes: Changes, sync: Sync) -> Plan:
+    """The plan alone; nothing is written. Repeated keys are looked for where the numbers say that there are some."""
+    if changes.known.empty:
+        [row] = warehouse.run(changes.first_census())
+    else:
+        [row] = [text.split(",") for (text,) in warehouse.run(f"select ident from ({changes.select()}) where seq = -1")]
+    found = _counts(row)
+    if not changes.repeated and _repeats(found):
+        return count(warehouse, replace(changes, repeated=True), sync)
+    return _plan(sync, changes, row)
+
+
+def fill(fence: Fence, changes: Changes, sync: Sync) -> Plan:
+    """Make this run's outbox, which nobody reads before it is published, and count it."""
+    warehouse, name = fence.warehouse, table(fence, fence.epoch)
+    warehouse.run(f"drop table if exists {name}")
+    if not changes.known.empty:
+        warehouse.run(f"create table {name} as {changes.select()}")
+        [(text,)] = warehouse.run(f"select ident from {name} where seq = -1")
+        row: Sequence[object] = text.split(",")
+    else:
+        with warehouse.transaction():  # one snapshot for the rows and their counts
+            # Evaluated once where everyone can be sent, as is usual; else the same again without the others.
+            warehouse.run(f"create table {name} as {changes.first(whole=True)}")
+            [row] = warehouse.run(changes.first_census(name))
+            if _counts(row)["added"] < _counts(row)["rows"]:
+                warehouse.run(f"create or replace table {name} as {changes.first()}")
+    if not changes.repeated and _repeats(_counts(row)):
+        return fill(fence, replace(changes, repeated=True), sync)
+    return _plan(sync, changes, row)
+
+
+def sample(warehouse: Warehouse, changes: Changes, most: int) -> dict[str, list[tuple[str, dict[str, object]]]]:
+    """The first members of each kind of change: sign -> (key, fields)."""
+    names = changes.fields
+    select = changes.first() if changes.known.empty else changes.select()
+    kinds = {"+": "verb = 'upsert' and not had", "~": "verb = 'upsert' and had", "−": "verb in ('move', 'remove')"}
+    columns = ", ".join(sent(name) for name in names)
+    found = {}
+    for sign, condition in kinds.items():
+        rows = warehouse.run(f'select "key", {columns} from ({select}) where {condition} order by seq limit {most}')
+        found[sign] = [(str(row[0]), dict(zip(names, row[1:], strict=True))) for row in rows]
+    return found
+
+
+def drop(fence: Fence, outbox: int) -> None:
+    """Drop the table of one outbox."""
+    fence.warehouse.run(f"drop table if exists {table(fence, outbox)}")
+
+
+def sweep(fence: Fence) -> None:
+    """Drop what earlier runs of this sync left behind. Called while no outbox is open."""
+    prefix = f"outbox_{fence.table}_"
+    for name in fence.warehouse.tables(prefix):
+        number = name.removeprefix(prefix)
+        if number.isdigit() and int(number) < fence.epoch:
+            drop(fence, int(number))
+
+
+def table(fence: Fence, outbox: int) -> str:
+    """The table of one outbox, quoted."""
+    return fence.warehouse.table(f"outbox_{fence.table}_{outbox}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads an open outbox. Each range is a query of its own: no cursor and no transaction stays open."""
+
+    fence: Fence
+    outbox: int
+    send: Sequence[str]
+
+    def total(self) -> int:
+        """How many rows there are; the census is none of them."""
+        [(highest,)] = self.fence.warehouse.run(f"select max(seq) from {table(self.fence, self.outbox)}")
+        return 0 if highest is None else int(highest) + 1
+
+    def lists(self) -> list[str]:
+        """The lists that the outbox changes: more than one while a sync moves to another."""
+        found = self.fence.warehouse.run(f"select distinct list from {table(self.fence, self.outbox)} where seq >= 0")
+        return sorted(name for (name,) in found)
+
+    def columns(self) -> list[str]:
+        """The outbox's sent columns, quoted."""
+        return [sent(name) for name in self._fields()]
+
+    def phases(self) -> list[Phase]:
+        """What is delivered one after the other: releases, moves, upserts, those of the refused, removals."""
+        found = self.fence.warehouse.run(
+            f"select verb, again, min(seq), max(seq) from {table(self.fence, self.outbox)} where seq >= 0"
+            " group by verb, again order by min(seq)"
+        )
+        return [Phase(*row) for row in found]
+
+    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range] = ()) -> Rows:
+        """The rows of a phase from lo to hi, both included.
+
+        failed: moves that were not acknowledged; an upsert whose member leaves by one of them is held
+        """
+        names = list(self.send) if phase.verb == "upsert" else self._fields()
+        found = self.fence.warehouse.run(
+            f'select {", ".join(sent(name) for name in names)}, seq, "key", ident, list, {self._held(failed)}'
+            f" from {table(self.fence, self.outbox)} o where seq >= {lo} and seq <= {hi} order by seq"
+        )
+        told: Callable[[Iterable[tuple[str, object]]], dict[str, object]] = (
+            dict if phase.verb == "upsert" else self._before
+        )
+        n = len(names)
+        held = [row[n] for row in found if row[-1]]
+        if held:
+            found = [row for row in found if not row[-1]]
+        members = [Member(str(row[n + 1]), told(zip(names, row, strict=False)), row[n]) for row in found]
+        return Rows(members, [row[n + 2] for row in found], [row[n + 3] for row in found], held)
+
+    def _before(self, pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+        """A field that is no longer sent travels only with a removal, which may be known by it."""
+        return {name: value for name, value in pairs if name in self.send or value is not None}
+
+    def _fields(self) -> list[str]:
+        return fields(self.fence.warehouse.columns(f"outbox_{self.fence.table}_{self.outbox}"))
+
+    def _held(self, failed: Sequence[Range]) -> str:
+        if not failed:
+            return "false"
+        spans = " or ".join(f"m.seq between {lo} and {hi}" for lo, hi in failed)
+        ledger = self.fence.warehouse.table(f"ledger_{self.fence.table}")
+        return f"""exists (select 1 from {ledger} l join {table(self.fence, self.outbox)} m
+          on m.ident = l.ident and m.list = l.list and m.verb = 'move'
+          where l."key" = o."key" and (l.ident <> o.ident or l.list <> o.list) and ({spans}))"""
+
+
+def _counts(row: Sequence[object]) -> dict[str, int]:
+    return dict(zip(COUNTS, (int(str(value)) for value in row), strict=False))
+
+
+def _repeats(found: dict[str, int]) -> bool:
+    """Rows add up only where every key is unique."""
+    unique = found["listed"] + found["new_keys"] - found["gone_keys"]
+    return found["keyed"] != unique or found["new_rows"] != found["new_keys"]
+
+
+def _plan(sync: Sync, changes: Changes, row: Sequence[object]) -> Plan:
+    found = _counts(row)
+    filled = [int(str(value)) for value in row[len(COUNTS) :]]
+    same = ("rows", "listed", "added", "updated", "removed", "repeated", "nameless", "waiting", "unknown")
+    return Plan(
+        sync,
+        keyless=found["rows"] - found["keyed"],
+        filled=dict(zip(changes.terms.send, filled, strict=True)),
+        **{name: found[name] for name in same},
+    )

@@ -1,0 +1,88 @@
+"""What the state database remembers of each run of a sync: when, how it ended, and its numbers."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, select, update
+
+from audiences import state
+from audiences.plan import Plan
+from audiences.state import State
+
+WHOLE = ("delivered", "unchanged")  # how a run ends that left nothing to do
+NUMBERS = ("listed", "added", "updated", "removed", "set_aside")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One run that ended. started, ended: seconds since 1970; result: a word, such as delivered or guarded."""
+
+    sync: str
+    started: float
+    ended: float
+    result: str
+    listed: int
+    added: int
+    updated: int
+    removed: int
+    refused: int
+    set_aside: int
+
+
+def begin(known: State, sync: str, fingerprint: str) -> str:
+    """Note that a run has begun; its id."""
+    run = uuid.uuid4().hex[:12]
+    with known.begin() as connection:
+        connection.execute(insert(state.run).values(id=run, sync=sync, fingerprint=fingerprint, started=time.time()))
+    return run
+
+
+def approve(known: State, run: str, outbox: int, plan: Plan) -> None:
+    """Note the numbers of a plan that its guard let pass, before any of it is sent."""
+    numbers = {name: getattr(plan, name) for name in NUMBERS}
+    with known.begin() as connection:
+        connection.execute(update(state.run).where(state.run.c.id == run).values(outbox=outbox, **numbers))
+
+
+def promised(known: State, sync: str) -> dict[str, int]:
+    """The most that a plan was allowed to change, of those that were broken off since a run last came to its end.
+
+    Without it, a first sync that was killed half-way would be stopped by its guard: it doubles a list.
+    """
+    r, names = state.run.c, ("added", "updated", "removed")
+    whole = select(func.max(r.started)).where(r.sync == sync, r.result.in_(WHOLE)).scalar_subquery()
+    with known.begin() as connection:
+        row = connection.execute(
+            select(*(func.coalesce(func.max(r[name]), 0).label(name) for name in names)).where(
+                r.sync == sync, r.outbox.is_not(None), r.started > func.coalesce(whole, 0.0)
+            )
+        ).one()
+    # Who was to be added and is in doubt comes again as one to update.
+    return {"added": int(row.added), "updated": int(row.updated) + int(row.added), "removed": int(row.removed)}
+
+
+def end(known: State, run: str, result: str, plan: Plan | None, refused: int) -> None:
+    """Note how a run ended, and its numbers."""
+    numbers = {name: getattr(plan, name) for name in NUMBERS} if plan else {}
+    with known.begin() as connection:
+        connection.execute(
+            update(state.run)
+            .where(state.run.c.id == run)
+            .values(ended=time.time(), result=result, refused=refused, **numbers)
+        )
+
+
+def last(known: State, sync: str) -> Past | None:
+    """The newest run that ended."""
+    columns = [state.run.c[name] for name in Past.__dataclass_fields__]
+    with known.begin() as connection:
+        row = connection.execute(
+            select(*columns)
+            .where(state.run.c.sync == sync, state.run.c.ended.is_not(None))
+            .order_by(state.run.c.started.desc())
+            .limit(1)
+        ).one_or_none()
+    return Past(*row) if row else None

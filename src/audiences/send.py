@@ -1,0 +1,160 @@
+"""One batch to one connector, until every row has its verdict or the sync must stop.
+
+A batch that is refused as a whole is halved, widest parts first, until the culprits stand alone. A batch that finds
+nobody accepted on the way down is a fault of set-up: then nobody is marked refused.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audiences import mask, portable, ranges
+from audiences.batch import Batch, Sent, Verdict
+from audiences.connector import Connector
+from audiences.errors import AudienceError, BatchRefused, DeliveryError, Unanswered
+from audiences.http import Trace, watching
+from audiences.member import Member, Receipt
+
+FEWEST = 10  # members; a smaller batch may well be refused to the last one
+
+
+def send(connector: Connector, batch: Batch) -> Sent:
+    """Send a batch. Never raises: what must stop the sync is in the answer."""
+    with watching() as trace:
+        attempt = Attempt(connector, batch, trace)
+        attempt.run()
+    return attempt.sent()
+
+
+@dataclass
+class Attempt:
+    """One batch on its way: what is settled of it so far. Places are those of the outbox."""
+
+    connector: Connector
+    batch: Batch
+    trace: Trace
+    calls: int = 0
+    accepted: list[int] = field(default_factory=list)
+    refused: dict[int, tuple[str, str]] = field(default_factory=dict)  # seq -> key, reason
+    silent: list[int] = field(default_factory=list)  # sent, and nothing certain came back
+    error: AudienceError | None = None
+    said: str = ""  # the last words for a whole batch, people masked
+
+    def run(self) -> None:
+        waiting = deque([self._ready()])
+        while waiting and self.error is None:
+            part = waiting.popleft()
+            if not part:
+                continue
+            try:
+                self._settle(part, self._call(part))
+            except BatchRefused as refusal:
+                waiting.extend(self._halved(part, refusal.reason))
+            except AudienceError as error:
+                self.error = error
+                self.silent += [member.seq for member in part] if isinstance(error, Unanswered) else []
+            if not self.error and self._hopeless(bool(waiting)):
+                self.error = self._fault()
+
+    def sent(self) -> Sent:
+        """Verdicts for the rows. After an attempt without an answer, a refusal is a doubt, and the rest is unknown."""
+        known = {*self.accepted, *self.refused, *self.silent}
+        rest = [member.seq for member in self.batch.members if member.seq not in known]
+        found = {
+            Verdict.OK: ranges.of(self.accepted),
+            Verdict.DOUBT if self.trace.unanswered else Verdict.REFUSED: ranges.of(self.refused),
+        }
+        if not self.trace.unanswered:
+            found[Verdict.NO] = ranges.of(rest)
+        reasons = dict(self.refused.values())
+        return Sent({v: r for v, r in found.items() if r}, len(self.batch.members), self.calls, reasons, self.error)
+
+    def _ready(self) -> list[Member]:
+        """The members that can travel; one whose values cannot is refused here."""
+        members = list(self.batch.members)
+        if portable.plain(member.fields for member in members):
+            return members
+        return [each for member in members if (each := self._fitted(member))]
+
+    def _fitted(self, member: Member) -> Member | None:
+        try:
+            return Member(member.key, portable.fields(member.fields), member.seq)
+        except ValueError as error:
+            self.refused[member.seq] = (member.key, str(error))
+            return None
+
+    def _call(self, part: Sequence[Member]) -> Receipt:
+        """One call of a verb, and a receipt that speaks of every member. Silence is not success."""
+        verb = self.connector.upsert if self.batch.verb == "upsert" else self.connector.remove
+        self.calls += 1
+        try:
+            receipt = verb(self.batch.list_id, part)
+        except (AudienceError, BatchRefused):
+            raise
+        except Exception as error:
+            raise broken(type(self.connector), error) from None
+        return covering(receipt, part)
+
+    def _settle(self, part: Sequence[Member], receipt: Receipt) -> None:
+        if not receipt.rejected:
+            self.accepted += [member.seq for member in part]
+            return
+        for member in part:
+            if member.key in receipt.rejected:
+                self._refuse(member, receipt.rejected[member.key])
+            else:
+                self.accepted.append(member.seq)
+
+    def _halved(self, part: list[Member], reason: str) -> Iterable[list[Member]]:
+        if len(part) == 1:
+            self._refuse(part[0], reason)
+            return ()
+        self.said = self.said or mask.text(str(reason), [value for member in part for value in member.fields.values()])
+        middle = len(part) // 2
+        return part[:middle], part[middle:]
+
+    def _refuse(self, member: Member, reason: str) -> None:
+        self.refused[member.seq] = (member.key, mask.text(str(reason), (member.key, *member.fields.values())))
+
+    def _hopeless(self, more: bool) -> bool:
+        """Whether a batch of some size, none of it refused before, has found nobody accepted."""
+        size = len(self.batch.members)
+        if self.accepted or self.batch.again or size < FEWEST or not self.calls:
+            return False
+        return not more or self.calls >= 2 * math.ceil(math.log2(size))
+
+    def _fault(self) -> AudienceError:
+        said = self.said or next((reason for _, reason in self.refused.values()), "it gives no reason")
+        self.refused.clear()
+        return DeliveryError(
+            f"{type(self.connector).__name__} accepts nobody of a batch of {len(self.batch.members):,}: {said}",
+            do="look at what is sent (audiences plan --sample 3) and at the sync's options; nobody was marked refused",
+        )
+
+
+def covering(receipt: object, part: Sequence[Member]) -> Receipt:
+    """The receipt, if it speaks of every member of its batch and of no other."""
+    keys = {member.key for member in part}
+    if isinstance(receipt, Receipt) and receipt.ticket is None:
+        accepted, rejected = receipt.accepted, receipt.rejected.keys()
+        if (accepted | rejected if rejected else accepted) == keys and rejected.isdisjoint(accepted):
+            return receipt
+    raise Unanswered(
+        "the connector's receipt does not speak of every member of its batch, once each",
+        do="return Receipt.of(members, rejected={key: reason})",
+    )
+
+
+def broken(connector: type[Connector], error: Exception) -> AudienceError:
+    """A connector's own fault, named by class and line: its words may hold a person."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Unanswered(
+        f"the connector {connector.__name__} fails with {type(error).__name__}"
+        f" ({Path(last.filename).name}:{last.lineno})",
+        do="mend the connector; what was in flight is kept as in doubt, and settled by the next run",
+    )

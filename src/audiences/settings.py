@@ -1,0 +1,78 @@
+"""The worker's own settings, from AUDIENCES_… in the environment or the project's .env."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from audiences.errors import DefinitionError
+
+
+class Settings(BaseSettings):
+    """
+    warehouse_url: SQLAlchemy URL of the warehouse, for example duckdb:///warehouse.duckdb
+    schema_name:   the one schema of the warehouse that the worker writes (AUDIENCES_SCHEMA)
+    state_url:     SQLAlchemy URL of the state database; empty: a SQLite file of the project, outside of it
+    patience:      seconds; a host that asks for more is left for the next run
+    grace:         seconds; a stopped worker is out by then
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AUDIENCES_", extra="ignore", frozen=True)
+
+    warehouse_url: str = ""
+    schema_name: str = Field("audience_sync", validation_alias="AUDIENCES_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    state_url: str = ""
+    patience: float = Field(900.0, gt=0)
+    grace: float = Field(60.0, gt=0)
+    log_level: Literal["debug", "info", "warning", "error"] | None = None  # none: as log.default_level says
+
+
+def read(project: Path) -> Settings:
+    """The settings of a project. Raises DefinitionError naming each variable that cannot be read, never its value."""
+    try:
+        return Settings(_env_file=project / ".env", _env_file_encoding="utf-8")  # type: ignore[call-arg]
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"{project / '.env'} cannot be read ({type(error).__name__})"
+        raise DefinitionError(why, do="make it a UTF-8 file that you may read") from None
+    except ValidationError as error:
+        names = sorted({str(each["loc"][0]).upper().removeprefix("AUDIENCES_") for each in error.errors()})
+        wrong = ", ".join(f"AUDIENCES_{name}" for name in names)
+        raise DefinitionError(f"{wrong} cannot be read: {error.errors()[0]['msg']}", do=f"mend {wrong}") from None
+
+
+def warehouse_url(settings: Settings, project: Path) -> URL:
+    """The warehouse's URL; a relative DuckDB path is taken from the project's folder."""
+    if not settings.warehouse_url:
+        raise DefinitionError(
+            "no warehouse is set", do="export AUDIENCES_WAREHOUSE_URL, for example duckdb:///warehouse.duckdb"
+        )
+    return _anchored(_url("AUDIENCES_WAREHOUSE_URL", settings.warehouse_url), project)
+
+
+def state_url(settings: Settings, project: Path) -> URL:
+    """The state database's URL: as set, or a SQLite file named after the project under $XDG_STATE_HOME/audiences/."""
+    if settings.state_url:
+        return _anchored(_url("AUDIENCES_STATE_URL", settings.state_url), project)
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    where = project.resolve()
+    mark = hashlib.sha256(str(where).encode()).hexdigest()[:8]  # two projects of one name keep apart
+    return URL.create("sqlite", database=str(home / "audiences" / f"{where.name or 'project'}-{mark}.sqlite"))
+
+
+def _url(variable: str, text: str) -> URL:
+    try:
+        return make_url(text)
+    except ArgumentError:
+        raise DefinitionError(f"{variable} is no database URL", do=f"write {variable} as dialect://…") from None
+
+
+def _anchored(url: URL, project: Path) -> URL:
+    local = url.get_backend_name() in ("duckdb", "sqlite") and url.database not in (None, "", ":memory:")
+    return url.set(database=str(project.resolve() / str(url.database))) if local else url

@@ -1,0 +1,35 @@
+"""Settle an outbox and close it: this run's at its end, and the one that an interrupted run left open."""
+
+from __future__ import annotations
+
+import structlog
+
+from audiences import control, outbox, verdicts
+from audiences.control import Fence
+from audiences.lease import Lease
+from audiences.ledger import Settlement
+from audiences.verdicts import Found
+
+log = structlog.get_logger()
+
+
+def open_outbox(held: Lease, fence: Fence, now: str) -> None:
+    """Bring the ledger up to what is known of an open outbox. It is never delivered on: its rows are of another day."""
+    known = control.read(fence.warehouse, fence.table)
+    if known is None or known.outbox is None:
+        return
+    reader = outbox.Reader(fence, known.outbox, ())
+    found = verdicts.read(held, known.outbox, min(known.mark, reader.total()))
+    log.info("sync.recovered", outbox=known.outbox, doubts=sum(hi - lo + 1 for lo, hi in found.doubts))
+    Settlement(fence, known.outbox, reader.columns(), now).whole(found)
+    verdicts.forget(held)
+    outbox.drop(fence, known.outbox)
+
+
+def close(held: Lease, settlement: Settlement, total: int) -> Found:
+    """Settle this run's outbox of `total` rows, close it, and drop it."""
+    found = verdicts.read(held, settlement.outbox, total)
+    settlement.whole(found)
+    verdicts.forget(held)
+    outbox.drop(settlement.fence, settlement.outbox)
+    return found

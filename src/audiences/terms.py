@@ -1,0 +1,57 @@
+"""In what terms one sync is compared: its key, the columns that are sent, and what makes up an identifier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audiences import identity
+from audiences.audience import Mode
+from audiences.identity import Form
+from audiences.warehouse import quoted
+
+SENT = "sent_"  # our own columns and a destination's fields never meet
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    table:    the sync's name as tables write it
+    key:      the column of the query that names a member
+    send:     destination field -> column of the query
+    identity: the fields that make up an identifier, and their forms; none: the key
+    list_id:  the list at the destination
+    """
+
+    table: str
+    key: str
+    send: Mapping[str, str]
+    identity: Mapping[str, Form]
+    list_id: str
+    mode: Mode = "mirror"
+    repeatable: bool = True
+
+    @property
+    def rule(self) -> str:
+        """What equal idents rest on. While a ledger was written by this rule, equal sent columns have equal idents."""
+        return json.dumps(
+            {"list": self.list_id, "identity": [[name, str(form)] for name, form in self.identity.items()]}
+        )
+
+    def ident(self, key: str, columns: Mapping[str, str]) -> str:
+        """The identifier, as an SQL expression over a key and the columns that hold each field; NULL for none."""
+        if not self.identity:
+            return f"nullif(cast({key} as varchar), '')"
+        held = [f"cast({columns[name]} as varchar)" for name in self.identity]
+        return identity.ident_sql(held, list(self.identity.values()))
+
+
+def sent(field: str) -> str:
+    """The column that holds what a destination field was sent."""
+    return quoted(SENT + field)
+
+
+def fields(columns: Mapping[str, str]) -> list[str]:
+    """The destination fields among a table's columns."""
+    return [name.removeprefix(SENT) for name in columns if name.startswith(SENT)]

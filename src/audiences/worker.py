@@ -1,0 +1,73 @@
+"""What a run works with, and how a sync ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from audiences.errors import AudienceError
+from audiences.plan import Plan
+from audiences.project import Binding
+from audiences.state import State
+from audiences.warehouse import Warehouse
+
+
+def utc() -> datetime:
+    """Now, in UTC, as the warehouse's own timestamps are: without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a run works with.
+
+    patience:  seconds that one call may wait in all
+    stop:      whether no new batch may begin
+    told:      hears how many rows a sync has to deliver and has delivered
+    transport: the far end of every connector instead of the network
+    """
+
+    warehouse: Warehouse
+    state: State
+    project: Path
+    patience: float = 900.0
+    force: bool = False
+    stop: Callable[[], bool] = lambda: False
+    told: Callable[[str, int, int], None] = lambda sync, rows, total: None
+    transport: httpx.BaseTransport | None = None
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = utc
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one sync ended.
+
+    delivered: rows that were acknowledged
+    refused:   members who are refused now; fresh: … by this run for the first time
+    aside:     members set aside beyond those that the last run counted
+    stopped:   a signal ended it with work left
+    """
+
+    binding: Binding
+    plan: Plan | None = None
+    delivered: int = 0
+    fresh: int = 0
+    refused: int = 0
+    aside: int = 0
+    stopped: bool = False
+    error: AudienceError | None = None
+
+    @property
+    def outcome(self) -> str:
+        """One word: delivered, unchanged, guarded, deferred, stopped or failed."""
+        if self.error:
+            return {3: "guarded", 5: "deferred"}.get(self.error.exit_code, "failed")
+        if self.stopped:
+            return "stopped"
+        return "delivered" if self.delivered else "unchanged"

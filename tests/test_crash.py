@@ -1,0 +1,108 @@
+"""Killed at any step, run again: nothing lost, nothing sent again but the batches in flight, no stranger touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from scale import times
+from world import Killer, World
+
+BATCH = 2
+BEFORE = [(1, "a@x", 1), (2, "b@x", 1), (3, "c@x", 1), (4, "d@x", 1), (5, "e@x", 1), (8, "h@x", 1), (9, "h@x", 1)]
+# a and e swap, b moves, c changes, f is new, g takes the address that d leaves, and of the two at h one leaves
+AFTER = [(1, "e@x", 1), (2, "z@x", 1), (3, "c@x", 2), (5, "a@x", 1), (6, "f@x", 1), (7, "d@x", 1), (9, "h@x", 1)]
+STRANGER = "stranger@x"
+STEPS = 70  # of the run below; a test checks that it is enough
+APART = times(4, 1)  # of the steps tried where more than a kill happens; `make thorough` tries every one
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A world with a list, in which the audience has just changed."""
+    world = World(tmp_path_factory.mktemp("prepared"))
+    world.small(BATCH)
+    world.people(*BEFORE)
+    world.sync()
+    world.receiver.lists["L"][STRANGER] = {"email": STRANGER}
+    world.receiver.calls.clear()
+    world.people(*AFTER)
+    return world
+
+
+@pytest.fixture
+def world(prepared, tmp_path):
+    return prepared.copy(tmp_path)
+
+
+def test_the_run_has_no_more_steps_than_are_tried(world):
+    """
+    Every step of the run has a test below.
+    """
+    killer = Killer()
+    world.results(killer=killer, force=True)
+
+    assert 40 < killer.steps < STEPS
+
+
+@pytest.mark.parametrize("at", range(1, STEPS))
+def test_killed_at_any_step(world, at):
+    """
+    Killed at this step and run again, twice in quiet, list and ledger equal the audience, and only what was in flight
+    is sent again.
+    """
+    world.killed(at, force=True)
+    world.sync(force=True)
+    world.sync(force=True)
+
+    in_step(world)
+    assert len(world.receiver.sent("upsert")) <= 6 + BATCH
+    assert len(world.receiver.sent("remove")) <= 2 + BATCH
+
+
+@pytest.mark.parametrize("at", range(1, STEPS, APART))
+def test_killed_and_the_state_lost(world, at):
+    """
+    Killed at this step, and the state deleted before the next run: nothing is lost, and nobody foreign removed.
+    """
+    world.killed(at, force=True)
+    world.state_file.unlink()
+    world.sync(force=True)
+    world.sync(force=True)
+
+    in_step(world)
+
+
+@pytest.mark.parametrize("at", range(1, STEPS, APART))
+def test_killed_and_the_audience_changes_back(world, at):
+    """
+    Killed at this step, and by the next run the audience is as it was: whatever was half done is undone.
+    """
+    world.killed(at, force=True)
+    world.people(*BEFORE)
+    world.sync(force=True)
+    world.sync(force=True)
+
+    in_step(world, BEFORE)
+
+
+@pytest.mark.parametrize("at", range(2, STEPS, APART))
+def test_killed_the_state_lost_and_the_audience_changes_back(world, at):
+    """
+    Killed at this step, the state database deleted, and by the next run the audience is as it was: the warehouse alone
+    remembers what may have been sent, and it is undone.
+    """
+    world.killed(at, force=True)
+    world.state_file.unlink()
+    world.people(*BEFORE)
+    world.sync(force=True)
+    world.sync(force=True)
+
+    in_step(world, BEFORE)
+
+
+def in_step(world, rows=AFTER):
+    """List and ledger say what the audience says; the stranger is where they were."""
+    assert world.receiver.holds() == {email for _, email, _ in rows} | {STRANGER}
+    assert all(world.receiver.lists["L"][email]["nps"] == nps for _, email, nps in rows)
+    assert world.ledger() == {(key, email, True) for key, email, _ in rows}
+    assert STRANGER not in str(world.receiver.sent("remove"))

@@ -1,0 +1,350 @@
+"""An outbox on its way: phases, batches, flights, and what is written down before and after each."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from audiences import Connector, Limits, Member, Receipt
+from audiences.batch import Phase, Rows, Verdict
+from audiences.deliver import Delivery
+from audiences.errors import CredentialsRefused, Unanswered
+from world import World
+
+
+@dataclass
+class Notes:
+    """A book on paper: an outbox in a list, and one line for all that happens, in order."""
+
+    outbox: list[tuple[str, str]]  # verb, identifier
+    lines: list[tuple] = field(default_factory=list)
+    when: set[int] = field(default_factory=set)  # how many intents were written when a checkpoint is due
+
+    def phases(self):
+        verbs = list(dict.fromkeys(verb for verb, _ in self.outbox))
+        spans = [[seq for seq, (other, _) in enumerate(self.outbox) if other == verb] for verb in verbs]
+        return [Phase(verb, False, span[0], span[-1]) for verb, span in zip(verbs, spans, strict=True)]
+
+    def rows(self, phase, lo, hi, failed):
+        self.lines.append(("read", phase.verb, lo, hi, tuple(failed)))
+        held = [seq for seq in range(lo, hi + 1) if self.outbox[seq][1] == "held"]
+        seqs = [seq for seq in range(lo, hi + 1) if seq not in held]
+        members = [Member(f"k{seq}", {"n": seq}, seq) for seq in seqs]
+        return Rows(members, [self.outbox[seq][1] for seq in seqs], ["L"] * len(seqs), held)
+
+    def intend(self, end, done):
+        self.record(done)
+        self.lines.append(("intend", end))
+
+    def record(self, done):
+        self.lines += [
+            ("record", verdict, *span) for sent in done for verdict, found in sent.found.items() for span in found
+        ]
+
+    def due(self):
+        return sum(line[0] == "intend" for line in self.lines) in self.when
+
+    def checkpoint(self):
+        self.lines.append(("checkpoint",))
+
+    def recorded(self, verdict=Verdict.OK):
+        return sorted(n for line in self.lines if line[:2] == ("record", verdict) for n in range(line[2], line[3] + 1))
+
+
+def book(*verbs, **more):
+    """An outbox with these verbs; a verb may name its identifier: `upsert:a`."""
+    rows = []
+    for seq, each in enumerate(verbs):
+        verb, _, name = each.partition(":")
+        rows.append((verb, name or f"p{seq}"))
+    return Notes(rows, **more)
+
+
+def connector(notes, answer=lambda verb, members: None, batch=2, concurrency=1):
+    """A connector that notes each call, and answers with `answer`'s receipt or else accepts everyone."""
+
+    class Noting(Connector):
+        limits = Limits(batch, concurrency)
+
+        @classmethod
+        def reach(cls, settings):
+            return {}
+
+        def upsert(self, list_id, members):
+            return self._told("upsert", members)
+
+        def remove(self, list_id, members):
+            return self._told("remove", members)
+
+        def _told(self, verb, members):
+            notes.lines.append(("call", verb, members[0].seq, members[-1].seq))
+            receipt = answer(verb, members)
+            notes.lines.append(("answer", verb, members[0].seq, members[-1].seq))
+            return receipt or Receipt.of(members)
+
+    return Noting(None, None, httpx.Client())
+
+
+def delivered(notes, answer=lambda verb, members: None, batch=2, concurrency=1, **more):
+    found = Delivery(notes, connector(notes, answer, batch, concurrency), **more)
+    found.run()
+    return found
+
+
+def test_each_phase_ends_before_the_next():
+    """
+    Releases need no call; moves are answered and written down before the first upsert, those before removals.
+    """
+    notes = book("release", "move", "move", "move", "upsert", "upsert", "upsert", "remove")
+    delivered(notes, concurrency=4)
+
+    calls = [line for line in notes.lines if line[0] in ("call", "answer")]
+    verbs = ["remove"] * 4 + ["upsert"] * 4 + ["remove"] * 2
+    assert [line[1] for line in calls] == verbs
+    first_upsert = notes.lines.index(("call", "upsert", 4, 5))
+    written = [line[2:] for line in notes.lines[:first_upsert] if line[0] == "record"]
+    assert sorted(n for lo, hi in written for n in range(lo, hi + 1)) == [0, 1, 2, 3]
+    assert notes.recorded() == list(range(8))
+
+
+def test_a_batch_is_intended_before_it_is_sent():
+    """
+    How far a batch goes is written down before its call, and never further than the batches in flight.
+    """
+    notes = book(*["upsert"] * 5)
+    delivered(notes)
+
+    told = [line for line in notes.lines if line[0] in ("intend", "call", "record")]
+    assert told == [
+        ("intend", 2),
+        ("call", "upsert", 0, 1),
+        ("record", Verdict.OK, 0, 1),
+        ("intend", 4),
+        ("call", "upsert", 2, 3),
+        ("record", Verdict.OK, 2, 3),
+        ("intend", 5),
+        ("call", "upsert", 4, 4),
+        ("record", Verdict.OK, 4, 4),
+    ]
+
+
+def test_as_many_calls_in_flight_as_the_provider_allows():
+    """
+    Four calls wait for each other at the far end: they are there together, and never five.
+    """
+    together, now, most = threading.Barrier(4, timeout=10), Counter(), []
+
+    def answer(verb, members):
+        now["here"] += 1
+        most.append(now["here"])
+        together.wait()
+        now["here"] -= 1
+
+    notes = book(*["upsert"] * 16)
+    delivered(notes, answer, concurrency=4)
+
+    assert max(most) == 4
+    assert notes.recorded() == list(range(16))
+
+
+def test_no_two_batches_in_flight_name_one_identifier():
+    """
+    A batch that names someone who is in flight waits for that call.
+    """
+    names = ["a", "b", "c", "d", "b", "e", "f", "a"]
+    notes = book(*(f"upsert:{name}" for name in names))
+    aloft, clashes = [], []
+
+    def answer(verb, members):
+        mine = {names[member.seq] for member in members}
+        clashes.extend(each for each in aloft if each & mine)
+        aloft.append(mine)
+        threading.Event().wait(0.02)
+        aloft.remove(mine)
+
+    delivered(notes, answer, concurrency=4)
+
+    assert clashes == []
+    assert notes.recorded() == list(range(8))
+
+
+def test_a_stop_between_two_batches():
+    """
+    Asked to stop, the worker begins no new batch, waits for what is in flight, and writes it down.
+    """
+    notes = book(*["upsert"] * 10)
+    asked = iter([False, False, True])
+    found = delivered(notes, concurrency=2, stop=lambda: next(asked, True))
+
+    assert (found.stopped, found.error) == (True, None)
+    assert notes.recorded() == [0, 1, 2, 3]
+    assert [line for line in notes.lines if line[0] == "call"] == [("call", "upsert", 0, 1), ("call", "upsert", 2, 3)]
+
+
+def test_an_error_ends_the_delivery():
+    """
+    Refused credentials: what was accepted and what was not applied is written down, and no further batch is sent.
+    """
+
+    def answer(verb, members):
+        if members[0].seq == 2:
+            raise CredentialsRefused("401", do="mend them")
+
+    notes = book(*["upsert"] * 8, "remove")
+    found = delivered(notes, answer)
+
+    assert isinstance(found.error, CredentialsRefused)
+    assert (notes.recorded(), notes.recorded(Verdict.NO)) == ([0, 1], [2, 3])
+    assert sum(line[0] == "call" for line in notes.lines) == 2
+
+
+def test_an_error_that_comes_to_light_at_a_checkpoint_ends_the_delivery():
+    """
+    Where the calls waited for before a checkpoint bring an error, the next batch is not sent.
+    """
+    held = threading.Event()
+
+    def answer(verb, members):
+        if members[0].seq == 0:
+            held.wait(0.05)
+            raise Unanswered("gone", do="run again")
+
+    notes = book(*["upsert"] * 8, when={1})
+    found = delivered(notes, answer, concurrency=4)
+
+    assert isinstance(found.error, Unanswered)
+    assert sum(line[0] == "call" for line in notes.lines) == 1
+
+
+def test_a_checkpoint_finds_nothing_in_flight():
+    """
+    At a checkpoint every call has been answered and written down.
+    """
+    notes = book(*["upsert"] * 12, when={2, 4})
+    delivered(notes, concurrency=3)
+
+    at = [number for number, line in enumerate(notes.lines) if line == ("checkpoint",)]
+    assert len(at) == 2
+    for number in at:
+        before = Counter(line[0] for line in notes.lines[:number])
+        assert before["call"] == before["answer"] == before["record"]
+
+
+def test_upserts_learn_which_moves_failed():
+    """
+    A move that is refused, or in doubt, is named to whoever reads the upserts; who is held is written down as not sent.
+    """
+
+    def answer(verb, members):
+        return Receipt.of(members, {"k1": "no"}) if verb == "remove" else None
+
+    notes = book("move", "move", "upsert", "upsert:held", "upsert")
+    delivered(notes, answer)
+
+    assert [line[4] for line in notes.lines if line[0] == "read"] == [(), ((1, 1),)]
+    assert notes.recorded(Verdict.NO) == [3]
+    assert [line for line in notes.lines if line[0] == "call"][1:] == [("call", "upsert", 2, 4)]
+
+
+def test_a_long_phase_is_read_in_pieces():
+    """
+    The worker reads whole batches, about 4,000 rows at a time, however long the outbox; and never less than a batch.
+    """
+    notes, wide = book(*["upsert"] * 9000), book(*["upsert"] * 9000)
+    told = []
+    delivered(notes, batch=1500, told=told.append)
+    delivered(wide, batch=5000)
+
+    assert [line[2:4] for line in notes.lines if line[0] == "read"] == [(0, 2999), (3000, 5999), (6000, 8999)]
+    assert [line[2:4] for line in wide.lines if line[0] == "read"] == [(0, 4999), (5000, 8999)]
+    assert sum(told) == 9000
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def removals_refused(told):
+    """A far end that takes nobody off its list."""
+    if told["verb"] == "remove":
+        return httpx.Response(200, json={"rejected": {member["key"]: "locked" for member in told["members"]}})
+    return None
+
+
+def test_a_new_address_waits_for_the_old_one(world):
+    """
+    While the removal of an old address is refused, the new one is not added; once it is off, it is.
+    """
+    world.people((1, "a@x"), (2, "b@x"))
+    world.sync()
+    world.people((1, "new@x"), (2, "b@x"))
+    world.receiver.before = removals_refused
+    world.sync()
+
+    assert world.receiver.holds() == {"a@x", "b@x"}
+    assert world.ledger() == {(1, "a@x", True), (2, "b@x", True)}
+
+    world.receiver.before = lambda told: None
+    world.sync()
+
+    assert world.receiver.holds() == {"new@x", "b@x"}
+    assert world.ledger() == {(1, "new@x", True), (2, "b@x", True)}
+
+
+def test_both_of_two_who_leave_one_address_wait_for_it(world):
+    """
+    Two keys leave one address, by one removal: while that is refused, the new address of either is not added.
+    """
+    world.people((1, "a@x"), (2, "a@x"), (3, "c@x"))
+    world.sync()
+    world.people((1, "one@x"), (2, "two@x"), (3, "c@x"), (4, "d@x"))
+    world.receiver.before = removals_refused
+    world.sync()
+
+    assert world.receiver.holds() == {"a@x", "c@x", "d@x"}
+
+    world.receiver.before = lambda told: None
+    world.sync()
+
+    assert world.receiver.holds() == {"one@x", "two@x", "c@x", "d@x"}
+
+
+def test_refused_members_do_not_stop_a_sync(world):
+    """
+    A dozen members refused before, and refused again, travel in batches of their own: others are delivered.
+    """
+    world.people(*((n, f"bad{n}@x") for n in range(12)), (50, "a@x"))
+    world.receiver.rejects(*(f"bad{n}@x" for n in range(12)))
+    first = world.sync()
+    world.later(hours=2)
+    world.people(*((n, f"bad{n}@x") for n in range(12)), (50, "a@x"), (51, "b@x"))
+    second = world.sync()
+
+    assert (first.error, second.error) == (None, None)
+    assert (first.refused, first.fresh, second.refused, second.fresh) == (12, 12, 12, 0)
+    assert world.receiver.holds() == {"a@x", "b@x"}
+
+
+def test_refused_credentials_cost_nothing_but_time(world):
+    """
+    A key that is revoked in the middle stops the sync; with a new one, only the rest is sent.
+    """
+    world.small(batch=2)
+    world.people(*((n, f"p{n}@x") for n in range(8)))
+    world.receiver.before = lambda told: httpx.Response(401) if len(world.receiver.calls) > 2 else None
+    result = world.sync()
+
+    assert isinstance(result.error, CredentialsRefused)
+    assert (result.delivered, len(world.receiver.calls)) == (4, 3)
+
+    world.receiver.before = lambda told: None
+    world.receiver.calls.clear()
+    world.sync()
+
+    assert len(world.receiver.sent("upsert")) == 4
+    assert len(world.ledger()) == len(world.receiver.holds()) == 8

@@ -1,0 +1,278 @@
+"""Bringing the ledger up to what became of an outbox: each rule, and each statement twice."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from audiences import control, ledger, outbox
+from audiences.batch import Verdict
+from audiences.errors import WarehouseError
+from audiences.identity import Form
+from audiences.ledger import Settlement
+from audiences.terms import Terms
+from audiences.verdicts import Found
+from audiences.warehouse import Warehouse
+
+NAME, TABLE = "team.webhook", "team__webhook"
+TYPES = {"id": "BIGINT", "email": "VARCHAR", "nps": "INTEGER"}
+TERMS = Terms(TABLE, "id", {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
+
+
+class Books:
+    """A sync's tables in a warehouse in memory, and one outbox after the other to settle."""
+
+    def __init__(self, warehouse):
+        self.warehouse, self.fence, self.hour = warehouse, None, 0
+        control.create(warehouse, NAME, TABLE)
+        ledger.create(warehouse, TERMS, TYPES)
+
+    def holds(self, *claims):
+        """Let the ledger hold these: (key, address, score, sure), on the list L unless a fifth value says otherwise."""
+        for key, email, nps, sure, *elsewhere in claims:
+            self.warehouse.run(
+                f"insert into {self.table('ledger')}"
+                f" values ({key}, '{email}', '{(*elsewhere, 'L')[0]}', {sure}, 0, '2026-01-01', '{email}', {nps})"
+            )
+
+    def outbox(self, *rows):
+        """Publish the next outbox: (verb, key, address, score) each."""
+        epoch = (self.fence.epoch if self.fence else 0) + 1
+        self.fence = control.take(self.warehouse, NAME, TABLE, epoch - 1, epoch, "worker")
+        values = ", ".join(
+            f"({n}, '{verb}', {key}, '{email}', '{(*elsewhere, 'L')[0]}', true, false, '{email}', {nps})"
+            for n, (verb, key, email, nps, *elsewhere) in enumerate(rows)
+        )
+        self.warehouse.run(
+            f"create table {outbox.table(self.fence, epoch)} as select * from (values {values})"
+            ' t(seq, verb, "key", ident, list, had, again, sent_email, sent_nps)'
+        )
+        self.fence.update("outbox = :outbox, mark = 0", outbox=epoch)
+
+    def settlement(self):
+        now = f"timestamp '2026-03-01' + to_hours({self.hour})"
+        return Settlement(self.fence, self.fence.epoch, ['"sent_email"', '"sent_nps"'], now)
+
+    def settled(self, mark=99, **verdicts):
+        """Acknowledge twice, as a run that repeats itself does, and settle the whole; verdicts: ok=[(0, 3)]."""
+        found = Found(mark, {Verdict(name): tuple(spans) for name, spans in verdicts.items()})
+        self.settlement().acknowledged(found)
+        once = self.claims(), self.refused()
+        self.settlement().acknowledged(found)
+        assert (self.claims(), self.refused()) == once
+        self.settlement().whole(found)
+
+    def table(self, kind):
+        return self.warehouse.table(f"{kind}_{TABLE}")
+
+    def claims(self):
+        return set(self.warehouse.run(f'select "key", ident, sent_nps, sure from {self.table("ledger")}'))
+
+    def refused(self):
+        """key -> attempts, and in how many hours it is tried again."""
+        rows = self.warehouse.run(
+            f'select "key", attempts, date_diff(\'hour\', "at", retry_at) from {self.table("refused")}'
+        )
+        assert len({row[0] for row in rows}) == len(rows)
+        return {key: (attempts, hours) for key, attempts, hours in rows}
+
+
+@pytest.fixture
+def books():
+    with Warehouse(make_url("duckdb:///:memory:"), "audience_sync") as warehouse:
+        yield Books(warehouse)
+
+
+def test_what_is_acknowledged(books):
+    """
+    Upserts become sure claims, also over an older one; removals and moves take every claim of their identifier off,
+    whoever holds it; a release takes one.
+    """
+    books.holds(
+        (1, "a@x", 1, True), (2, "m@x", 1, True), (3, "m@x", 1, False), (4, "r@x", 1, True), (5, "r@x", 1, True)
+    )
+    books.outbox(("release", 4, "r@x", 1), ("move", 2, "m@x", 1), ("upsert", 1, "a@x", 9), ("upsert", 6, "n@x", 1))
+    books.settled(mark=4, ok=[(0, 3)])
+
+    assert books.claims() == {(1, "a@x", 9, True), (5, "r@x", 1, True), (6, "n@x", 1, True)}
+
+
+def test_an_identifier_of_another_list_is_another(books):
+    """
+    What happens on one list changes no claim on another.
+    """
+    books.holds((1, "a@x", 1, True, "M"), (2, "b@x", 2, True, "M"))
+    books.outbox(("remove", 1, "a@x", 1), ("upsert", 2, "b@x", 9))
+    books.settled(mark=2, ok=[(0, 1)])
+
+    assert books.claims() == {(1, "a@x", 1, True), (2, "b@x", 2, True), (2, "b@x", 9, True)}
+
+
+def test_what_had_no_answer(books):
+    """
+    Below the mark and without a verdict: claims are no longer sure, an upsert without a claim gets one in doubt; a
+    release changes nothing, and what is above the mark was never sent.
+    """
+    books.holds((1, "a@x", 1, True), (2, "b@x", 2, True), (4, "r@x", 1, True))
+    books.outbox(
+        *(("release", 4, "r@x", 1), ("upsert", 1, "a@x", 9), ("upsert", 3, "n@x", 1)),
+        *(("remove", 2, "b@x", 2), ("upsert", 5, "later@x", 1)),
+    )
+    books.settled(mark=4)
+
+    assert books.claims() == {(1, "a@x", 1, False), (2, "b@x", 2, False), (3, "n@x", 1, False), (4, "r@x", 1, True)}
+
+
+def test_a_doubt_is_nothing_new_where_the_ledger_holds_the_very_same(books):
+    """
+    After a lost state, what had been settled before is not put in doubt again.
+    """
+    books.outbox(("upsert", 1, "a@x", 1), ("upsert", 2, "b@x", 2))
+    books.settlement().acknowledged(Found(1, {Verdict.OK: ((0, 0),)}))
+    books.settlement().whole(Found(2))
+
+    assert books.claims() == {(1, "a@x", 1, True), (2, "b@x", 2, False)}
+
+
+@pytest.mark.parametrize("settle", ["acknowledged", "_doubted"])
+def test_every_statement_again(books, settle):
+    """
+    Settling again changes nothing: not the claims, not the attempts.
+    """
+    books.holds((1, "a@x", 1, True), (2, "b@x", 2, True))
+    books.outbox(("move", 2, "b@x", 2), ("upsert", 1, "a@x", 9), ("upsert", 3, "c@x", 3), ("upsert", 4, "d@x", 4))
+    found = Found(4, {Verdict.OK: ((0, 1),), Verdict.REFUSED: ((2, 2),)})
+    results = []
+    for _ in range(3):
+        settlement = books.settlement()
+        if settle == "acknowledged":
+            settlement.acknowledged(found)
+        else:
+            settlement._doubted(settlement._rows([(0, 3)]))
+        results.append((books.claims(), books.refused()))
+
+    assert results[0] == results[1] == results[2]
+
+
+def test_a_settlement_over_many_ranges(books):
+    """
+    More ranges than one statement carries are all settled.
+    """
+    books.outbox(*(("upsert", n, f"p{n}@x", n) for n in range(1300)))
+    odd = tuple((n, n) for n in range(1, 1300, 2))
+    books.settled(mark=1300, ok=odd)
+
+    assert {key for key, *_, sure in books.claims() if sure} == set(range(1, 1300, 2))
+    assert {key for key, *_, sure in books.claims() if not sure} == set(range(0, 1300, 2))
+
+
+def test_a_refused_update_keeps_its_claim(books):
+    """
+    Whoever was on the list before a refusal still is, and the ledger knows it.
+    """
+    books.holds((1, "a@x", 1, True))
+    books.outbox(("upsert", 1, "a@x", 9), ("upsert", 2, "b@x", 2))
+    books.settled(mark=2, refused=[(0, 1)])
+
+    assert books.claims() == {(1, "a@x", 1, True)}
+    assert books.refused() == {1: (1, 1), 2: (1, 1)}
+
+
+def test_a_refusal_in_doubt_is_both(books):
+    """
+    Refused after an attempt without an answer: a claim in doubt, and a refusal.
+    """
+    books.outbox(("upsert", 1, "a@x", 9))
+    books.settled(mark=1, doubt=[(0, 0)])
+
+    assert books.claims() == {(1, "a@x", 9, False)}
+    assert books.refused() == {1: (1, 1)}
+
+
+def test_a_refused_removal_is_no_refused_member(books):
+    """
+    Whom the provider keeps stays listed; the next comparison plans the removal again.
+    """
+    books.holds((1, "a@x", 1, True))
+    books.outbox(("remove", 1, "a@x", 1))
+    books.settled(mark=1, refused=[(0, 0)])
+
+    assert (books.claims(), books.refused()) == ({(1, "a@x", 1, True)}, {})
+
+
+def test_who_is_refused_again_waits_longer(books):
+    """
+    1, 4, 16, 64 hours, then once a week; an attempt counts once an outbox.
+    """
+    waits = []
+    for _ in range(7):
+        books.hour += 1
+        books.outbox(("upsert", 1, "a@x", 9))
+        books.settled(mark=1, refused=[(0, 0)])
+        waits.append(books.refused()[1])
+
+    assert waits == [(1, 1), (2, 4), (3, 16), (4, 64), (5, 168), (6, 168), (7, 168)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [("upsert", 1, "a@x", 8), ("upsert", 1, "new@x", 9), ("upsert", 1, "a@x", 9, "M"), ("upsert", 1, "a@x", "null")],
+)
+def test_other_data_start_anew(books, changed):
+    """
+    A member refused with other data, another address or on another list counts from one.
+    """
+    for row in (("upsert", 1, "a@x", 9), ("upsert", 1, "a@x", 9), changed):
+        books.outbox(row)
+        books.settled(mark=1, refused=[(0, 0)])
+
+    assert books.refused() == {1: (1, 1)}
+
+
+def test_who_is_accepted_is_refused_no_longer(books):
+    """
+    An acknowledged upsert forgets the refusal, whatever the data were.
+    """
+    books.outbox(("upsert", 1, "a@x", 9), ("upsert", 2, "b@x", 9))
+    books.settled(mark=2, refused=[(0, 1)])
+    books.outbox(("upsert", 1, "new@x", 1))
+    books.settled(mark=1, ok=[(0, 0)])
+
+    assert books.refused() == {2: (1, 1)}
+
+
+def test_a_ledger_only_gains_columns(books):
+    """
+    A new field gets a column, a field no longer sent keeps its own, a changed type is cast, and what cannot be is lost.
+    """
+    books.holds((1, "7", 1, True), (2, "b@x", 2, True))
+    changed = Terms(TABLE, "id", {"email": "email", "plan": "plan"}, {"email": Form.CASELESS}, "L")
+    ledger.create(books.warehouse, changed, {"id": "VARCHAR", "email": "BIGINT", "plan": "VARCHAR"})
+
+    assert books.warehouse.columns(f"ledger_{TABLE}") == {
+        "key": "VARCHAR",
+        "ident": "VARCHAR",
+        "list": "VARCHAR",
+        "sure": "BOOLEAN",
+        "outbox": "BIGINT",
+        "at": "TIMESTAMP",
+        "sent_email": "BIGINT",
+        "sent_nps": "INTEGER",
+        "sent_plan": "VARCHAR",
+    }
+    assert set(books.warehouse.run(f'select "key", sent_email, sent_plan from {books.table("ledger")}')) == {
+        ("1", 7, None),
+        ("2", None, None),
+    }
+
+
+def test_a_key_that_cannot_be_read_as_its_new_type(books):
+    """
+    A ledger whose keys cannot be what they are to be now is left as it is, and the error shows none of them.
+    """
+    books.warehouse.run(f'alter table {books.table("ledger")} alter column "key" type varchar')
+    books.warehouse.run(f"insert into {books.table('ledger')} (\"key\") values ('ada')")
+
+    with pytest.raises(WarehouseError) as refused:
+        ledger.create(books.warehouse, TERMS, TYPES)
+    assert "ada" not in str(refused.value)
