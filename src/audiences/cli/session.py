@@ -1,0 +1,144 @@
+"""What most commands begin with: project, settings, warehouse and state database, each opened when asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+from audiences import control, log, project, settings, state
+from audiences.audience import Audience
+from audiences.cli import output
+from audiences.errors import DefinitionError
+from audiences.project import Binding, Project
+from audiences.settings import Settings
+from audiences.state import State
+from audiences.warehouse import Warehouse, dialect
+
+FIRST = (2, 1, 3, 5, 4, 10, 0)  # of several exit codes, the first that holds
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a command was asked for. errors: of files that it was asked for too and that cannot be read."""
+
+    audiences: Sequence[tuple[Audience, Sequence[Binding]]]
+    errors: Sequence[DefinitionError]
+
+    def worst(self, codes: Sequence[int]) -> int:
+        """The exit code of a command over several syncs."""
+        found = {*codes, *(error.exit_code for error in self.errors)}
+        return next((code for code in FIRST if code in found), 0)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A project's folder, as one command sees it."""
+
+    folder: Path
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The worker's settings; from here on the log goes where they say."""
+        found = settings.read(self.folder)
+        terminal = sys.stderr.isatty()
+        log.configure(terminal, found.log_level or log.default_level(terminal), sys.stderr)
+        return found
+
+    @cached_property
+    def project(self) -> Project:
+        """The definitions, read in the dialect of the warehouse's SQL."""
+        url = settings.warehouse_url(self.settings, self.folder) if self.settings.warehouse_url else None
+        return project.load(self.folder, dialect(url) if url else "duckdb")
+
+    def chosen(self, names: Sequence[str] = ()) -> Chosen:
+        """The audiences and syncs that are meant, all where no name is given. What cannot be read is told on stderr."""
+        errors = self._broken(names)
+        for error in errors:
+            output.complain(error)
+        sound = [name for name in names if not self._only_broken(name)]
+        found = self.project.select(sound) if sound or not names else ()
+        if not (found or errors):
+            output.complain(
+                f"there is no .sql file in {self.folder / 'audiences'}\n  do: write one, as the README shows"
+            )
+        return Chosen([(each, [self.project.bindings[sync.name] for sync in each.syncs]) for each in found], errors)
+
+    def _broken(self, names: Sequence[str]) -> Sequence[DefinitionError]:
+        meant = [name.partition(".")[0] for name in names] or ["*"]
+        broken = self.project.broken.items()
+        return tuple(dict.fromkeys(error for file, error in broken if any(fnmatchcase(file, name) for name in meant)))
+
+    def _only_broken(self, name: str) -> bool:
+        """Whether a name means nothing but files that cannot be read. Raises DefinitionError where it means nothing."""
+        try:
+            self.project.select([name])
+        except DefinitionError as error:
+            if error in self.project.errors:
+                return True
+            raise
+        return False
+
+    def warehouse(self) -> Warehouse:
+        """The warehouse, opened."""
+        return Warehouse(settings.warehouse_url(self.settings, self.folder), self.settings.schema_name)
+
+    @contextmanager
+    def state(self) -> Iterator[State]:
+        """The state database, opened; made where there is none."""
+        opened = State(settings.state_url(self.settings, self.folder))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    @contextmanager
+    def past(self) -> Iterator[State | None]:
+        """The state database if there is one: to look never makes one."""
+        if not state.exists(settings.state_url(self.settings, self.folder)):
+            yield None
+            return
+        with self.state() as opened:
+            yield opened
+
+    def orphans(self, warehouse: Warehouse) -> dict[str, int]:
+        """Syncs that the warehouse remembers and no file defines -> how many members they list."""
+        known = control.syncs(warehouse)
+        syncs = [sync for each in self.project.audiences for sync in each.syncs]
+        # A sync that has run under its new name already follows no old one any more.
+        defined = {sync.name for sync in syncs} | {sync.renamed_from for sync in syncs if sync.name not in known}
+        return {
+            name: listed(warehouse, table)
+            for name, table in known.items()
+            if name not in defined and name.partition(".")[0] not in self.project.broken
+        }
+
+
+def listed(warehouse: Warehouse, table: str) -> int:
+    """How many members a sync lists."""
+    return _count(warehouse, f"ledger_{table}", 'count(distinct "key")')
+
+
+def refused(warehouse: Warehouse, table: str) -> int:
+    """How many members of a sync are refused."""
+    return _count(warehouse, f"refused_{table}", "count(*)")
+
+
+def _count(warehouse: Warehouse, table: str, what: str) -> int:
+    if not warehouse.columns(table):
+        return 0
+    [(found,)] = warehouse.run(f"select {what} from {warehouse.table(table)}")
+    return int(found)
+
+
+def orphan(name: str, size: int) -> str:
+    """An orphan and the ways out, in words."""
+    return (
+        f"{name} lists {output.count(size, 'member')}, and no file defines it any more: its list is not kept in step\n"
+        f'  do: bring its file back; or write renamed_from = "{name}" in the section that follows it;'
+        f" or forget it, which removes nobody: audiences forget {name}"
+    )

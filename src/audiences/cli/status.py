@@ -1,0 +1,112 @@
+"""`audiences status`: each sync, its list and its last run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from audiences import control, runs
+from audiences.audience import Sync
+from audiences.cli import output
+from audiences.cli.session import Session, listed, orphan, refused
+from audiences.runs import Past
+from audiences.state import State
+from audiences.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one sync stands. interrupted: a run was cut off, and the next one settles it first."""
+
+    sync: str
+    list: str
+    paused: bool
+    listed: int
+    refused: int
+    interrupted: bool
+    last: Past | None
+
+
+@click.command("status", cls=output.Speaking)
+@click.argument("names", nargs=-1)
+@output.as_json
+@click.pass_obj
+def command(folder: Path, names: tuple[str, ...], as_json: bool) -> int:
+    """Each sync: its list, how many it lists, its last run, who is refused; and orphans. Changes nothing.
+
+    NAMES are as for `plan`; without any, all syncs.
+    """
+    session = Session(folder)
+    chosen = session.chosen(names)
+    with session.warehouse() as warehouse, session.past() as state:
+        found = [
+            look(warehouse, state, binding.sync, audience.paused)
+            for audience, bindings in chosen.audiences
+            for binding in bindings
+        ]
+        orphans = session.orphans(warehouse)
+    code = chosen.worst(())
+    if as_json:
+        syncs, errors = [data(each) for each in found], output.problems(chosen.errors)
+        output.document({"syncs": syncs, "orphans": orphans, "errors": errors, "exit": code})
+    else:
+        output.say(*table(found), *(orphan(name, size) for name, size in orphans.items()))
+    return code
+
+
+def look(warehouse: Warehouse, state: State | None, sync: Sync, paused: bool) -> Standing:
+    """What is known of one sync."""
+    known = control.read(warehouse, sync.table)
+    return Standing(
+        sync.name,
+        sync.shown_list,
+        paused or sync.paused,
+        listed(warehouse, sync.table),
+        refused(warehouse, sync.table),
+        bool(known and known.outbox),
+        runs.last(state, sync.name) if state else None,
+    )
+
+
+def table(found: list[Standing]) -> Iterator[str]:
+    """A line a sync, in columns."""
+    rows = [(each.sync, f"→ {each.list}", f"{each.listed:,} listed", told(each)) for each in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, where, size, last in rows:
+        yield f"{name:<{widths[0]}}  {where:<{widths[1]}}  {size:>{widths[2]}}  {last}"
+
+
+def told(each: Standing) -> str:
+    """The last run, and whatever is out of the ordinary."""
+    marks = {
+        "paused": each.paused,
+        f"{each.refused:,} refused (audiences refused {each.sync})": each.refused,
+        "interrupted; the next sync settles it first": each.interrupted,
+    }
+    return "; ".join([run(each), *(words for words, holds in marks.items() if holds)])
+
+
+def run(each: Standing) -> str:
+    """The last run, in words."""
+    last = each.last
+    if last is None:
+        return "no run is remembered" if each.listed else "never ran"
+    changes = f" (+ {last.added:,}  ~ {last.updated:,}  − {last.removed:,})" if last.result == "delivered" else ""
+    return f"{last.result} {utc(last.ended):%Y-%m-%d %H:%M} UTC{changes}"
+
+
+def utc(seconds: float) -> datetime:
+    """A moment of a run, to the second."""
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def data(each: Standing) -> dict[str, object]:
+    """How a sync stands, as JSON holds it."""
+    found = asdict(each)
+    if each.last:
+        found["last"] |= {"started": utc(each.last.started).isoformat(), "ended": utc(each.last.ended).isoformat()}
+    return found

@@ -1,0 +1,91 @@
+"""`audiences sync`: deliver what has changed."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from audiences import control, run
+from audiences.cli import output, went
+from audiences.cli import plan as planning
+from audiences.cli.plan import Wish
+from audiences.cli.progress import Progress
+from audiences.cli.session import Chosen, Session
+from audiences.cli.signals import Signals
+from audiences.cli.went import Went
+from audiences.worker import Result, Worker
+
+
+@click.command("sync", cls=output.Speaking)
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every audience.")
+@click.option("--dry-run", is_flag=True, help="As `audiences plan`: count, and send nothing.")
+@click.option("--force", is_flag=True, help="Pass the guard's shares, for the audiences named.")
+@click.option("--strict", is_flag=True, help="End with 4 where anyone is refused or set aside, reported before or not.")
+@click.option("--sample", type=click.IntRange(1, 100), metavar="N", help="With --dry-run: as in `audiences plan`.")
+@output.as_json
+@click.pass_obj
+def command(
+    folder: Path,
+    names: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    force: bool,
+    strict: bool,
+    sample: int | None,
+    as_json: bool,
+) -> int:
+    """Deliver what has changed to each destination.
+
+    NAMES are audiences or syncs (detractors, detractors.webhook), or patterns (power_*).
+    """
+    if everything and names:
+        raise click.UsageError("name audiences, or say --all, but not both")
+    if not (everything or names or dry_run):
+        raise click.UsageError("name an audience, or say --all")
+    if force and (not names or any(set(name) & set("*?[") for name in names)):
+        raise click.UsageError("--force needs the name of an audience or a sync: no --all, and no pattern")
+    if sample and not dry_run:
+        raise click.UsageError("--sample goes with --dry-run, or with `audiences plan`")
+    wish = Wish(names, sample or 0, force, as_json=as_json)
+    return planning.show(Session(folder), wish) if dry_run else deliver(Session(folder), wish, strict)
+
+
+def deliver(session: Session, wish: Wish, strict: bool) -> int:
+    """Run each sync and print how it went; the exit code."""
+    chosen = session.chosen(wish.names)
+    results, progress = [], Progress()
+    # Members are millions of small objects, each gone in a moment: the collector need not look at them all the time.
+    gc.set_threshold(100_000, 10, 100)
+    with Signals(session.settings.grace) as signals, session.warehouse() as warehouse, session.state() as state:
+        control.adopt(warehouse, state)
+        worker = Worker(
+            warehouse,
+            state,
+            session.folder,
+            session.settings.patience,
+            wish.force,
+            stop=signals.stopped,
+            told=progress.told,
+            sleep=signals.sleep,
+        )
+        try:
+            for result in ran(worker, chosen):
+                progress.clear()
+                results.append(result)
+                if not wish.as_json:
+                    went.tell(result)
+        finally:
+            progress.clear()
+        orphans = session.orphans(warehouse)
+    return went.close(Went(chosen, results, orphans, strict), wish.as_json)
+
+
+def ran(worker: Worker, chosen: Chosen) -> Iterator[Result]:
+    """Run the syncs that are not paused, until the worker is to stop."""
+    for audience, bindings in chosen.audiences:
+        if (awake := went.awake(audience, bindings)) and not worker.stop():
+            yield from run.audience(worker, audience, awake)

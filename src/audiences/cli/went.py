@@ -1,0 +1,119 @@
+"""How syncs went: in words, as JSON, and as an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from audiences.audience import Audience
+from audiences.cli import output, plan
+from audiences.cli.session import Chosen, orphan
+from audiences.project import Binding
+from audiences.worker import Result
+
+NEW, LATER = 4, 5  # exit codes: someone newly refused or set aside; stopped with work left, or of unknown outcome
+
+FATE = {
+    "delivered": "delivered",
+    "unchanged": "nothing to deliver",
+    "guarded": "is stopped by its guard",
+    "deferred": "is deferred",
+    "stopped": "stopped by a signal; the next run goes on from here",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Went:
+    """How the chosen syncs went. strict: whoever is refused or set aside counts, reported before or not."""
+
+    chosen: Chosen
+    results: Sequence[Result]
+    orphans: Mapping[str, int]
+    strict: bool
+
+    @property
+    def paused(self) -> list[str]:
+        """The syncs that are paused."""
+        every = [(audience, binding) for audience, bindings in self.chosen.audiences for binding in bindings]
+        return [binding.sync.name for audience, binding in every if not awake(audience, [binding])]
+
+    @property
+    def left(self) -> list[str]:
+        """The syncs that did not begin, for a signal came first."""
+        done = {result.binding.sync.name for result in self.results}
+        wanted = [each.sync.name for audience, bindings in self.chosen.audiences for each in awake(audience, bindings)]
+        return [name for name in wanted if name not in done]
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        codes = [code(result, self.strict) for result in self.results]
+        return self.chosen.worst([*codes, LATER] if self.left else codes)
+
+
+def awake(audience: Audience, bindings: Sequence[Binding]) -> list[Binding]:
+    """Those that are not paused."""
+    return [each for each in bindings if not (audience.paused or each.sync.paused)]
+
+
+def code(result: Result, strict: bool) -> int:
+    """The exit code that one sync asks for."""
+    if result.error:
+        return result.error.exit_code
+    if result.stopped or (result.plan and result.plan.unknown):
+        return LATER
+    aside = result.plan.set_aside if result.plan else 0
+    return NEW if result.fresh or result.aside or (strict and (result.refused or aside)) else 0
+
+
+def tell(result: Result) -> None:
+    """How a sync went, in words."""
+    name, fate = result.binding.sync.name, FATE[result.outcome]
+    if result.plan:
+        output.say(str(result.plan))
+    if result.error:
+        sent = f", with {output.count(result.delivered, 'change')} delivered before" if result.delivered else ""
+        output.complain(f"{name} {fate}{sent}: {result.error}")
+    else:
+        refused = f"; {result.refused:,} refused, and why: audiences refused {name}" if result.refused else ""
+        output.say(f"  {fate}{refused}")
+
+
+def close(went: Went, as_json: bool) -> int:
+    """Print what concerns all of them; the exit code."""
+    if as_json:
+        output.document(
+            {
+                "syncs": [data(each) for each in went.results],
+                "paused": went.paused,
+                "left": went.left,
+                "orphans": went.orphans,
+                "errors": output.problems(went.chosen.errors),
+                "exit": went.code,
+            }
+        )
+    else:
+        output.say(*words(went))
+    return went.code
+
+
+def words(went: Went) -> Iterator[str]:
+    """What concerns all of them, in words; the sum last."""
+    yield from (f"{name} is paused" for name in went.paused)
+    yield from (f"{name} was not begun: a signal came first" for name in went.left)
+    yield from (orphan(name, size) for name, size in went.orphans.items())
+    fates = {word: sum(each.outcome == word for each in went.results) for word in FATE}
+    fates |= {"paused": len(went.paused), "not begun": len(went.left)}
+    ended = ", ".join(f"{number} {word}" for word, number in fates.items() if number)
+    changes = output.count(sum(each.delivered for each in went.results), "change")
+    yield f"\n{changes} delivered. Syncs: {ended or 'none'}."
+
+
+def data(result: Result) -> dict[str, object]:
+    """How a sync went, as JSON holds it."""
+    found: dict[str, object] = {"sync": result.binding.sync.name, "outcome": result.outcome}
+    if result.plan:
+        found |= plan.numbers(result.plan)
+    found |= {"delivered": result.delivered, "refused": result.refused, "newly_refused": result.fresh}
+    return found | ({"error": output.problem(result.error)} if result.error else {})

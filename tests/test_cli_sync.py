@@ -1,0 +1,362 @@
+"""`audiences sync` as typed: what it says of each sync, and the exit code, whatever goes wrong at the far end."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+
+import pytest
+
+from audiences.cli.session import FIRST, Chosen
+from audiences.demo.receiver import receiving
+from audiences.errors import DefinitionError
+from audiences.http import retry
+from prompt import ODD, Project, answering
+from world import SECRET
+
+PEOPLE = [(number, f"p{number}@x", number) for number in range(20)]
+
+
+@pytest.fixture
+def project(tmp_path):
+    found = Project(tmp_path)
+    found.people(*PEOPLE)
+    return found
+
+
+def test_the_order_of_exit_codes():
+    """
+    Of several exit codes the first that holds is given: 2, 1, 3, 5, 4, 0.
+    """
+    codes = [2, 1, 3, 5, 4, 0]
+
+    assert [code for code in FIRST if code in codes] == codes
+    assert [Chosen((), ()).worst(pair) for pair in itertools.combinations(codes, 2)] == [
+        first for first, _ in itertools.combinations(codes, 2)
+    ]
+    assert Chosen((), (DefinitionError("a", do="b"),)).worst([1, 3]) == 2
+    assert Chosen((), ()).worst([]) == 0
+
+
+def test_all_is_delivered(project):
+    """
+    0: what has changed is delivered over real HTTP, each sync is told, and the sum comes last; a quiet run says so.
+    """
+    project.audience("hooked", "webhook")
+    with receiving(SECRET) as inbox:
+        first = project.types("sync", "--all", WEBHOOK_URL=inbox.url)
+        second = project.types("sync", "--all", WEBHOOK_URL=inbox.url)
+
+    assert (first.code, second.code) == (0, 0)
+    assert (
+        "hooked → webhook (hooked)\n  + 20 added   ~ 0 updated   − 0 removed   of 0 listed\n  delivered\n" in first.out
+    )
+    assert first.out.endswith("\n40 changes delivered. Syncs: 2 delivered.\n")
+    assert second.out.endswith("  nothing to deliver\n\n0 changes delivered. Syncs: 2 unchanged.\n")
+    assert len(inbox.lists["hooked"]) == len(project.written()) == 20
+
+
+def test_json_tells_the_same(project):
+    """
+    With --json stdout is one document: each sync with its outcome and its numbers, and the exit code.
+    """
+    ended = project.types("sync", "team", "--json")
+
+    [sync] = ended.told["syncs"]
+    assert (sync["sync"], sync["outcome"], sync["added"], sync["delivered"]) == ("team.file", "delivered", 20, 20)
+    assert ended.told["exit"] == ended.code == 0
+
+
+def test_only_those_that_are_named(project):
+    """
+    A name or a pattern of audiences or syncs chooses what runs.
+    """
+    project.audience("tea")
+    project.audience("other")
+
+    assert project.types("sync", "te*").out.endswith("Syncs: 2 delivered.\n")
+    assert project.types("sync", "*.webhook").code == 2
+    assert project.types("sync", "other.file").out.endswith("Syncs: 1 delivered.\n")
+
+
+def test_a_dry_run_is_a_plan(project):
+    """
+    `sync --dry-run` prints what `plan` prints, and sends nothing; with --force, as the guard would then see it.
+    """
+    assert project.types("sync", "--dry-run", "--sample", "1") == project.types("plan", "--sample", "1")
+    project.types("sync", "--all")
+    project.people(*PEOPLE[:5])
+
+    assert "its guard would stop it" in project.types("sync", "--dry-run", "team").out
+    assert "its guard would stop it" not in project.types("sync", "--dry-run", "team", "--force").out
+    assert len(project.written()) == 20
+
+
+def test_a_guard_stops_a_sync_until_it_is_forced(project):
+    """
+    3: a change over the guard is not sent, both numbers and the way out are told, and --force sends it.
+    """
+    project.types("sync", "--all")
+    project.people(*PEOPLE[:5])
+
+    plain, machine = project.types("sync", "--all"), project.types("sync", "--all", "--json")
+    assert plain.code == machine.told["exit"] == 3
+    assert plain.err == (
+        "error: team.file is stopped by its guard: team → file (L) would remove 15 of 20 members (75%);"
+        " its guard allows 20%\n  do: look: audiences plan team.file; if it is right:"
+        " audiences sync team.file --force\n"
+    )
+    assert machine.told["syncs"][0]["outcome"] == "guarded"
+    assert len(project.written()) == 20
+
+    assert project.types("sync", "team.file", "--force").code == 0
+    assert len(project.written()) == 5
+
+
+def test_an_empty_result_is_never_forced(project):
+    """
+    3: a query that returns nobody empties no list, with --force neither.
+    """
+    project.types("sync", "--all")
+    project.people()
+
+    ended = project.types("sync", "team", "--force")
+
+    assert ended.code == 3
+    assert "the query returns nobody, and 20 members are listed; nothing is sent" in ended.err
+    assert len(project.written()) == 20
+
+
+def test_a_missing_setting_stops_its_sync_alone(project):
+    """
+    2: the variables of an account that is not set up are named as they must be exported; the other syncs run.
+    """
+    project.audience("hooked", "webhook_eu", 'connector = "webhook"')
+
+    ended = project.types("sync", "--all")
+
+    assert ended.code == 2
+    assert "webhook_eu is not set up: WEBHOOK_EU_SECRET is missing; WEBHOOK_EU_URL is missing" in ended.err
+    assert "  do: export WEBHOOK_EU_SECRET, WEBHOOK_EU_URL" in ended.err
+    assert "Syncs: 1 delivered, 1 failed." in ended.out
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, 1, "it refuses the account's credentials"),
+        (404, 1, "answered 404"),
+        (400, 1, "accepts nobody of a batch of 20"),
+        (307, 1, "a redirect, which is not followed"),
+        (503, 1, "may have been applied"),
+        (429, 5, "again and again"),
+    ],
+)
+def test_what_a_host_refuses_stops_its_sync_alone(project, monkeypatch, status, code, said):
+    """
+    1: credentials, an address or a list that the host refuses are told; 5: it asks to wait. The other syncs run.
+    """
+    monkeypatch.setattr(retry, "FIRST", 0.001)
+    project.audience("hooked", "webhook")
+    with answering(lambda told: (status, {})) as where:
+        ended = project.types("sync", "--all", **where)
+
+    assert ended.code == code
+    assert said in ended.err
+    assert "team → file (L)" in ended.out
+    assert len(project.written()) == 20
+
+
+def test_a_host_that_is_down_stops_its_sync_alone(project, monkeypatch):
+    """
+    1: where nobody listens, nothing was sent, and the next run delivers.
+    """
+    monkeypatch.setattr(retry, "FIRST", 0.001)
+    project.audience("hooked", "webhook")
+
+    ended = project.types("sync", "--all")
+
+    assert ended.code == 1
+    assert "hooked.webhook failed: 127.0.0.1:9 cannot be reached" in ended.err
+    assert "Syncs: 1 delivered, 1 failed." in ended.out
+    with receiving(SECRET) as inbox:
+        assert project.types("sync", "--all", WEBHOOK_URL=inbox.url).code == 0
+    assert len(inbox.lists["hooked"]) == 20
+
+
+def test_a_host_that_asks_for_more_time_than_there_is(project):
+    """
+    5: a sync that would have to wait beyond AUDIENCES_PATIENCE is left for the next run.
+    """
+    project.audience("hooked", "webhook")
+
+    ended = project.types("sync", "hooked", AUDIENCES_PATIENCE="0.1")
+
+    assert ended.code == 5
+    assert "error: hooked.webhook is deferred: " in ended.err
+    assert "Syncs: 1 deferred." in ended.out
+
+
+def test_a_sync_that_another_worker_runs(project):
+    """
+    5: a sync whose lease is held elsewhere is left to whoever holds it.
+    """
+    project.types("sync", "--all")
+    with sqlite3.connect(project.state_file) as connection:
+        connection.execute("update lease set holder = 'elsewhere|1||2|3', until = 9e9")
+
+    ended = project.types("sync", "--all")
+
+    assert ended.code == 5
+    assert "error: team.file is deferred: team.file is being run by another worker" in ended.err
+
+
+def test_a_refusal_is_reported_once(project):
+    """
+    4: whoever is newly refused ends the run with 4, once; with --strict each time. `refused` says who and why.
+    """
+    project.audience("hooked", "webhook")
+    with answering(lambda told: (200, {"rejected": {"7": "p7@x has opted out"}})) as where:
+        first = project.types("sync", "hooked", **where)
+        again = project.types("sync", "hooked", **where)
+        strict = project.types("sync", "hooked", "--strict", **where)
+
+    assert (first.code, again.code, strict.code) == (4, 0, 4)
+    assert "  delivered; 1 refused, and why: audiences refused hooked.webhook\n" in first.out
+    assert "19 changes delivered." in first.out
+    plain, machine = project.types("refused"), project.types("refused", "hooked", "--json")
+    assert plain.out.startswith("hooked.webhook  7  … has opted out  (tried 1×, again after 20")
+    assert plain.out.endswith("1 member refused.\n")
+    assert machine.told["refused"][0]["key"] == "7"
+    assert "1 refused (audiences refused hooked.webhook)" in project.types("status").out
+
+    project.state_file.unlink()
+    assert "the reason was lost with the state database" in project.types("refused").out
+
+
+def test_who_is_set_aside_is_reported_once(project):
+    """
+    4: more members set aside than the last time end the run with 4; as many do not, but with --strict.
+    """
+    project.people(*PEOPLE, (None, "a@x"), (7, "b@x"))
+
+    first, again, strict = (project.types("sync", *words, "team") for words in ((), (), ("--strict",)))
+
+    assert (first.code, again.code, strict.code) == (4, 0, 4)
+    assert "  set aside: 1 without a key, 1 with a key that the query returns more than once\n" in first.out
+    assert first.out.endswith("19 changes delivered. Syncs: 1 delivered.\n")
+
+
+FAULTS = {
+    "prepare": ("def prepare(self, name):\n    raise KeyError('not-a-real-token')", "KeyError (odd.py:6)"),
+    "reach": ("@classmethod\ndef reach(cls, settings):\n    return settings.nothing", "AttributeError"),
+    "making": ("def __init__(self, *a):\n    raise ValueError('p1@x')", "ValueError (odd.py:6)"),
+    "upsert": ("def upsert(self, list_id, members):\n    return {}[members[0].fields['email']]", "KeyError (odd.py:6)"),
+    "flush": ("def flush(self, list_id):\n    raise ValueError('p1@x')", "ValueError (odd.py:6)"),
+    "receipt": (
+        "def upsert(self, list_id, members):\n    return Receipt.of(members[1:])",
+        "does not speak of every member",
+    ),
+    "silence": ("def upsert(self, list_id, members):\n    pass", "does not speak of every member"),
+    "stranger": ("def upsert(self, list_id, members):\n    return Receipt.of(members, {'x': 'no'})", "ValueError"),
+    "refusal": (
+        "def prepare(self, name):\n    raise BatchRefused('no p1@x here')",
+        "the provider refuses the list: no …",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_connector_stops_its_sync_alone(project, fault):
+    """
+    1: whatever a connector's code raises is named by class and line, never in its own words; the other syncs run.
+    """
+    body, said = FAULTS[fault]
+    project.odd(body)
+
+    ended = project.types("sync", "--all")
+
+    assert ended.code == 1
+    assert "error: odd.odd failed: " in ended.err
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out.endswith("20 changes delivered. Syncs: 1 delivered, 1 failed.\n")
+
+
+BREAKS = "def flush(self, list_id):\n    raise ValueError"
+
+
+def test_a_mended_connector_goes_on(project):
+    """
+    What was accepted and not shown yet is on the list after the next run, though there is nothing left to send.
+    """
+    project.odd(BREAKS)
+    project.types("sync", "odd")
+    project.odd("pass")
+
+    ended = project.types("sync", "odd")
+
+    assert ended.code == 0
+    assert len(project.written("odd")) == 20
+
+
+def test_a_move_that_broke_off_is_finished(project):
+    """
+    The list that a sync has left is emptied by the next run too, where the first one broke off before that showed.
+    """
+    project.odd("pass")
+    project.types("sync", "odd")
+    project.odd(BREAKS)
+    path = project.folder / "audiences" / "odd.sql"
+    path.write_text(path.read_text().replace('list = "odd"', 'list = "new"'))
+    assert project.types("sync", "odd", "--force").code == 1
+
+    (project.folder / "connectors" / "odd.py").write_text(ODD.format(body="    pass"))
+    ended = project.types("sync", "odd")
+
+    assert ended.code == 0
+    assert len(project.written("new")) == 20
+    assert project.written("odd") == []
+
+
+def test_a_sync_that_broke_off_is_finished_under_a_new_name(project):
+    """
+    A sync that is renamed after it broke off shows on its list what was accepted.
+    """
+    project.odd(BREAKS)
+    project.types("sync", "odd")
+    project.odd("pass")
+    path = project.folder / "audiences" / "odd.sql"
+    text = path.read_text().replace('list = "odd"', 'list = "odd"\n-- renamed_from = "odd.odd"')
+    path.rename(path.with_name("even.sql")).write_text(text)
+
+    ended = project.types("sync", "even")
+
+    assert ended.code == 0
+    assert len(project.written("odd")) == 20
+
+
+def test_a_sync_that_breaks_says_how_far_it_came(project):
+    """
+    1: where some of the changes were delivered before, the error says how many.
+    """
+    project.audience("hooked", "webhook")
+    project.small(10)
+    answers = iter([(200, {}), (404, {})])
+    with answering(lambda told: next(answers)) as where:
+        ended = project.types("sync", "hooked", **where)
+
+    assert ended.code == 1
+    assert "hooked.webhook failed, with 10 changes delivered before: 127.0.0.1:" in ended.err
+
+
+def test_an_unknown_outcome_is_no_success(project):
+    """
+    5: where a call that cannot be repeated had no answer, its members are unknown until someone decides.
+    """
+    project.odd("repeatable = False\ndef upsert(self, list_id, members):\n    raise Unanswered('no answer', do='wait')")
+
+    first, second = project.types("sync", "odd"), project.types("sync", "odd")
+
+    assert (first.code, second.code) == (1, 5)
+    assert "unknown: 20 sent without an answer" in second.out

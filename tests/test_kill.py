@@ -1,0 +1,131 @@
+"""A real process, killed without warning while it delivers over a real wire; what the receiver counts is the judge."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from scale import times
+from world import HEADER, SECRET
+
+MEMBERS = times(20_000, 100_000)
+BATCH, IN_FLIGHT = 1000, 4  # of `webhook`
+
+
+class Server(ThreadingHTTPServer):
+    """Counts how often each member came; `met` sees each call before it is counted, and before it is answered."""
+
+    daemon_threads = True
+    request_queue_size = 32
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Call)
+        self.came, self.there, self.lock = Counter(), {}, threading.Lock()
+        self.calls, self.met = 0, lambda calls, when: None
+
+    def handle_error(self, request, address):
+        """Whoever called was killed: that is what the test is about."""
+
+    def apply(self, told):
+        with self.lock:
+            self.came.update(member["key"] for member in told["members"])
+            for member in told["members"]:
+                if told["verb"] == "upsert":
+                    self.there[member["key"]] = member["fields"]
+                else:
+                    self.there.pop(member["key"], None)
+
+
+class Call(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        told = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.server.lock:
+            self.server.calls += 1
+            number = self.server.calls
+        self.server.met(number, "before")
+        self.server.apply(told)
+        self.server.met(number, "after")
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        """Nothing to say."""
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def project(tmp_path, server):
+    (tmp_path / "audiences").mkdir()
+    (tmp_path / "audiences" / "team.sql").write_text(HEADER.replace("{more}", ""))
+    (tmp_path / ".env").write_text(
+        f"AUDIENCES_WAREHOUSE_URL=duckdb:///w.duckdb\nAUDIENCES_STATE_URL=sqlite:///s.sqlite\n"
+        f"WEBHOOK_URL=http://127.0.0.1:{server.server_port}/in\nWEBHOOK_SECRET={SECRET}\n"
+    )
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(
+            f"create table people as select i as id, 'p' || i || '@x' as email, 1 as nps from range({MEMBERS}) r(i)"
+        )
+    return tmp_path
+
+
+def begun(project):
+    return subprocess.Popen(
+        [sys.executable, "-m", "audiences", "sync", "team"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "src")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("seed", range(times(5, 20)))
+def test_killed_in_the_middle_of_a_delivery(project, server, seed):
+    """
+    Killed at a random call, before it is applied, before it is answered, or a moment later: after one more run the
+    receiver has everybody, and nobody came twice but those in flight.
+    """
+    dice = random.Random(seed)
+    at, when = dice.randint(1, MEMBERS // BATCH - 1), ("before", "after", "later")[seed % 3]
+    first = begun(project)
+
+    def met(calls, moment):
+        if calls == at and moment == when:
+            first.kill()
+        elif calls == at and moment == "after" and when == "later":
+            threading.Timer(dice.random() / 20, first.kill).start()
+
+    server.met = met
+
+    assert first.wait(60) == -9
+    time.sleep(0.2)  # what the dead process had written into the wire still arrives
+    server.met = lambda calls, moment: None
+    assert begun(project).wait(60) == 0
+    twice = sum(count - 1 for count in server.came.values())
+    assert len(server.there) == len(server.came) == MEMBERS
+    assert twice <= IN_FLIGHT * BATCH
+    with duckdb.connect(str(project / "w.duckdb")) as connection:
+        ledger = connection.execute("select count(*), count(*) filter (sure) from audience_sync.ledger_team__webhook")
+        assert ledger.fetchone() == (MEMBERS, MEMBERS)
