@@ -1,0 +1,193 @@
+"""The house's own rules: which room may import which, what a room says of itself, and how long it may grow."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+HOUSE = Path(__file__).parent.parent
+PACKAGE = HOUSE / "src" / "audiences"
+
+# From the ground up. A room imports from the floors below its own, never beside it or above: so no circle can close.
+FLOORS: tuple[set[str], ...] = (
+    {"audience", "cron", "denied", "errors", "identity", "mask", "member", "place", "portable", "ranges"},
+    {"batch", "connector", "journal", "keys", "log", "plan", "query", "settings", "state", "warehouse"},
+    {"__init__", "connectors", "control", "header", "http", "lease", "runs", "schema", "stage", "terms"},
+    {"changes", "definition", "send", "verdicts"},
+    {"deliver", "ledger", "outbox", "project"},
+    {"book", "compare", "settle"},
+    {"rename", "theirs", "worker"},
+    {"preview", "run"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms}
+
+# By itself or through any room that it builds on: delivery knows no SQL, and a plan holds no connection.
+STRANGERS = {
+    "deliver": {"sqlalchemy", "duckdb", "sqlglot", "audiences.warehouse", "audiences.state"},
+    "plan": {"sqlalchemy", "duckdb", "sqlglot", "audiences.warehouse", "audiences.state"},
+}
+
+COMES_WITH = {"pydantic_core": "pydantic"}  # pydantic pins it, and documents its errors as its own
+
+LONGEST_FUNCTION = 40
+LONGEST_FILE = 250
+
+ROOMS = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
+CONNECTORS = sorted((HOUSE / "connectors").glob("*.py"))
+PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
+
+every_room = pytest.mark.parametrize("path", ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
+every_file = pytest.mark.parametrize("path", ROOMS + CONNECTORS, ids=lambda path: str(path.relative_to(HOUSE)))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """What a file says, parsed once."""
+    return ast.parse(path.read_text())
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of every import in a file, those inside functions too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def room_of(path: Path) -> str:
+    """The room that a file belongs to: its own name, or that of its folder."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def room_named(name: str) -> str:
+    """The room behind `audiences.<room>.…`; what is no room is a name on the package's face."""
+    part = name.split(".")[1]
+    return part if part in {room_of(path) for path in ROOMS} else "__init__"
+
+
+@every_room
+def test_a_room_stands_on_a_floor(path):
+    """
+    Every room has its floor in the table above: whoever adds one decides what it may know.
+    """
+    assert room_of(path) in FLOOR, f"say in FLOORS where {room_of(path)} stands"
+
+
+def test_the_table_names_no_room_that_is_gone():
+    """
+    The table of floors describes the house as it is.
+    """
+    assert {room_of(path) for path in ROOMS} >= FLOOR.keys()
+
+
+@every_room
+def test_imports_only_go_down(path):
+    """
+    A room imports from lower floors alone, wherever the import stands.
+    """
+    here = room_of(path)
+
+    for line, name in imported(path):
+        if name.startswith("audiences.") and (there := room_named(name)) != here:
+            assert FLOOR[there] < FLOOR[here], f"{path}:{line} imports {there}, which is not below {here}"
+
+
+def known(room: str) -> set[str]:
+    """Every dotted name that a room imports, by itself or through the rooms below it."""
+    names = {name for path in ROOMS if room_of(path) == room for _, name in imported(path)}
+    below = {room_named(name) for name in names if name.startswith("audiences.")} - {room}
+    return names.union(*(known(each) for each in below))
+
+
+@pytest.mark.parametrize("room", STRANGERS)
+def test_a_room_does_not_know_what_is_not_its_business(room):
+    """
+    Delivery knows no SQL, and a plan holds no connection, however far down one looks.
+    """
+    strangers = {name for name in known(room) for each in STRANGERS[room] if f"{name}.".startswith(f"{each}.")}
+
+    assert not strangers
+
+
+@pytest.mark.parametrize("path", CONNECTORS, ids=lambda path: path.stem)
+def test_a_connector_knows_only_the_face(path):
+    """
+    A connector imports from the package what the package shows, and nothing behind it.
+    """
+    for line, name in imported(path):
+        if name.split(".")[0] == "audiences":
+            assert room_named(f"{name}.") == "__init__", f"{path}:{line} imports {name}"
+
+
+@every_file
+def test_a_file_says_what_it_is(path):
+    """
+    Every file opens with a docstring; a connector's is its documentation.
+    """
+    assert ast.get_docstring(tree(path))
+
+
+@every_room
+def test_public_names_say_what_they_are(path):
+    """
+    Every public class and function of a room has a docstring.
+    """
+    nodes = [node for node in tree(path).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    silent = [node.name for node in nodes if node.name[0] != "_" and not ast.get_docstring(node)]
+
+    assert not silent
+
+
+@every_file
+def test_rooms_stay_small(path):
+    """
+    No function is longer than 40 lines and no file longer than 250: past that it is two.
+    """
+    nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+    long = [node.name for node in nodes if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION]
+
+    assert not long
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@every_file
+def test_what_is_imported_is_required(path):
+    """
+    A package that the code imports is named in pyproject.toml, not brought along by another by luck.
+    """
+    required = {canonicalize_name(Requirement(each).name) for each in PROJECT["dependencies"]}
+    found = packages_distributions()
+
+    for line, name in imported(path):
+        top = COMES_WITH.get(name.split(".")[0], name.split(".")[0])
+        if top != "audiences" and top not in sys.stdlib_module_names:
+            owners = {canonicalize_name(owner) for owner in found[top]}
+            assert owners & required, f"{path}:{line} imports {top}, which pyproject.toml does not require"
+
+
+def test_help_is_quick():
+    """
+    Asking for help loads no database, SQL parser or HTTP client: together they cost most of a second.
+    """
+    code = "import sys, audiences.cli; print(*sys.modules)"
+    where = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+
+    loaded = subprocess.run([sys.executable, "-c", code], env=where, capture_output=True, text=True, check=True).stdout
+
+    assert not {"sqlalchemy", "duckdb", "sqlglot", "httpx", "pydantic"} & {*loaded.split()}
