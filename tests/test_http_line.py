@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+import trustme
 
 from audiences import http
 from audiences.connector import Limits
@@ -393,28 +392,23 @@ def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(line, monkeypatch, 
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate of localhost that no authority has signed, with its key in one file."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl makes the certificate, and is not installed")
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run([*make.split(), "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
-    path.write_text(path.read_text() + path.with_suffix(".pem.crt").read_text())
-    return path
+def authority():
+    """An authority that nobody knows."""
+    return trustme.CA()
 
 
-def test_certificates_are_verified(line, monkeypatch, certificate):
+def test_certificates_are_verified(line, monkeypatch, tmp_path, authority):
     """
     A host whose certificate nobody vouches for gets nothing; with SSL_CERT_FILE its own authority is trusted.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     with Far(says("200 OK", b"known"), context=context) as far:
         with pytest.raises(DeliveryError, match=f"certificate of localhost:{far.port} cannot be verified"):
             line(far.url("localhost", "https")).post("/", content=b"x")
         unknown = list(far.heads)
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         known = line(far.url("localhost", "https")).post("/", content=b"x").text
 
     assert (unknown, known) == ([], "known")

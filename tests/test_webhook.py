@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from base64 import b64decode, b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -95,7 +95,7 @@ def test_the_body_is_as_documented(speak, verb):
 
 def test_the_signature_is_as_the_standard_says(speak):
     """
-    OpenSSL, which shares no code with us, makes the same signature of id, time and body with the secret's bytes.
+    Id, time and body, signed step by step as the algorithm's RFC says, give the same signature.
     """
     answer, calls = answering(httpx.Response(204))
     begun = int(time.time())
@@ -106,15 +106,15 @@ def test_the_signature_is_as_the_standard_says(speak):
     signed = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode() + calls[0].content
     version, _, signature = sent["webhook-signature"].partition(",")
     assert version == "v1"
-    assert signature == openssl(b64decode(SECRET.removeprefix("whsec_")), signed)
+    assert signature == signed_by_hand(b64decode(SECRET.removeprefix("whsec_")), signed)
     assert begun <= int(sent["webhook-timestamp"]) <= time.time()
 
 
-def openssl(key, content):
-    """The base64 of HMAC-SHA256, by the openssl command."""
-    command = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.hex()}", "-binary"]
-    made = subprocess.run(command, input=content, stdout=subprocess.PIPE, check=True)
-    return b64encode(made.stdout).decode()
+def signed_by_hand(key, content):
+    """The base64 of HMAC-SHA256 as RFC 2104 spells it out, without the module that the connector uses."""
+    padded = key.ljust(64, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in padded) + content).digest()
+    return b64encode(sha256(bytes(byte ^ 0x5C for byte in padded) + inner).digest()).decode()
 
 
 def test_the_signature_of_a_known_message(speak, monkeypatch):
