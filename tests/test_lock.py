@@ -42,7 +42,7 @@ def asked(*groups: str) -> list[Requirement]:
     return [Requirement(each) for asks in lists for each in asks if isinstance(each, str)]
 
 
-@pytest.mark.parametrize(("lock", "groups"), zip(LOCKS, [(), ("test", "dev")], strict=True), ids=LOCKS)
+@pytest.mark.parametrize(("lock", "groups"), list(zip(LOCKS, [(), ("test", "dev")], strict=True)), ids=LOCKS)
 def test_the_lock_is_fresh(lock, groups):
     """
     The lock holds every requirement of pyproject.toml at a version that meets it, and no requirement that is gone.
