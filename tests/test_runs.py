@@ -57,6 +57,20 @@ def test_what_was_finished_is_no_promise(world):
     assert isinstance(world.sync().error, UnsafePlan)
 
 
+def test_a_removal_that_was_broken_off_is_guarded_anew(world):
+    """
+    What is left of a removal that passed its guard passes again by itself; of one that was forced, it is forced again.
+    """
+    world.sync()
+    world.people(*TEAM[:10])
+    asked = iter([False])
+    assert world.sync(force=True, stop=lambda: next(asked, True)).outcome == "stopped"
+    assert len(world.receiver.holds()) == 30
+
+    assert isinstance(world.sync().error, UnsafePlan)
+    assert len(world.receiver.holds()) == 30
+
+
 def test_what_a_guard_stopped_is_no_promise(world):
     """
     A plan that was stopped is stopped again, however often it is tried.

@@ -56,7 +56,7 @@ class Plan:
         """Raise UnsafePlan where the guard stops this plan. `force` passes shares, and nothing else.
 
         why: asked only when a share stops the plan: what explains it, in words, or ''
-        promised: `added`, `updated`, `removed` of an earlier plan that passed and was broken off: its rest passes, too
+        promised: `added` and `updated` of an earlier plan that passed and was broken off: its rest passes, too
         """
         self._check_empty(guard)
         self._check_most(guard)

@@ -48,11 +48,12 @@ def approve(known: State, run: str, outbox: int, plan: Plan) -> None:
 
 
 def promised(known: State, sync: str) -> dict[str, int]:
-    """The most that a plan was allowed to change, of those that were broken off since a run last came to its end.
+    """The most that a plan was allowed to add or update, of those broken off since a run last came to its end.
 
-    Without it, a first sync that was killed half-way would be stopped by its guard: it doubles a list.
+    Without it, a first sync that was killed half-way would be stopped by its guard: it doubles a list. Removals need no
+    promise: what is left of one is a smaller share than the whole, and a list that shrinks must not lower its guard.
     """
-    r, names = state.run.c, ("added", "updated", "removed")
+    r, names = state.run.c, ("added", "updated")
     whole = select(func.max(r.started)).where(r.sync == sync, r.result.in_(WHOLE)).scalar_subquery()
     with known.begin() as connection:
         row = connection.execute(
@@ -61,7 +62,7 @@ def promised(known: State, sync: str) -> dict[str, int]:
             )
         ).one()
     # Who was to be added and is in doubt comes again as one to update.
-    return {"added": int(row.added), "updated": int(row.updated) + int(row.added), "removed": int(row.removed)}
+    return {"added": int(row.added), "updated": int(row.updated) + int(row.added)}
 
 
 def end(known: State, run: str, result: str, plan: Plan | None, refused: int) -> None:
