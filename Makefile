@@ -1,5 +1,5 @@
 # Everything runs in .venv, which this file makes and fills from the lock. It needs git, make and Python 3.11 or newer.
-.PHONY: help demo test thorough bench lint format types wheel lock clean
+.PHONY: help demo test thorough bench record lint format types wheel lock clean
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,6 +26,9 @@ thorough: .venv/ready ## run the tests that try random worlds on many more of th
 bench: .venv/ready ## measure the rate and memory of a first and a second sync, beside a bare loop
 	@$(BIN)/python benchmarks/bench.py
 
+record: .venv/ready ## record a connector's cassette anew: CONNECTOR=hubspot, AGAINST=live (the default) or sandbox
+	@$(BIN)/python tests/record.py "$(CONNECTOR)" "$(or $(AGAINST),live)" '$(OPTIONS)'
+
 lint: .venv/ready ## read the code and the Dockerfile for mistakes and form
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -42,8 +45,8 @@ wheel: .venv/ready ## build the wheel, install it elsewhere and use it
 	@.ci/wheel
 
 lock: | $(UV) ## write the lock files anew from pyproject.toml
-	@$(COMPILE) --output-file requirements.lock
-	@$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) --all-extras --output-file requirements.lock
+	@$(COMPILE) --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove what make has made
 	rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import canary
+from engines import engine  # noqa: F401 (a fixture)
+from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
+from states import state_url  # noqa: F401 (a fixture)
 
 CONNECTORS = Path(__file__).parent.parent / "connectors"
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from audiences import book, run
+from audiences import book, steps
 from audiences.book import PAUSE, SHARE, WINDOW, Book
 from world import World
 
@@ -17,7 +17,7 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(took, pause):
     The next one is due after 30 s, or after 20 times what the last one took.
     """
     now = [100.0]
-    written = Book(None, None, None, None, None, batch=10, clock=lambda: now[0])
+    written = Book(None, None, None, (), None, None, batch=10, clock=lambda: now[0])
     written.took = took
     now[0] += pause
 
@@ -43,7 +43,7 @@ def test_checkpoints_on_the_way(tmp_path, monkeypatch):
     def slow(*given, **named):
         return Book(*given, **named, clock=lambda: now[0])
 
-    monkeypatch.setattr(run, "Book", slow)
+    monkeypatch.setattr(steps, "Book", slow)
     world.receiver.after = minute
     world.killed_in_call(4)
 
@@ -56,7 +56,7 @@ def test_the_warehouse_is_told_of_ten_batches_at_a_time():
     """
     marks, intents = [], []
     fence = SimpleNamespace(update=lambda change, within, mark: marks.append(mark))
-    written = Book(fence, None, SimpleNamespace(outbox=1), None, None, batch=10)
+    written = Book(fence, None, SimpleNamespace(outbox=1), (), None, None, batch=10)
     written._write = lambda done, intent: intents.append(intent)
     for end in range(10, 250, 10):
         written.intend(end, ())

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.engine import make_url
 
 from audiences import compare, control, ledger, outbox
 from audiences.audience import Sync
@@ -16,14 +15,15 @@ from audiences.control import Control, Fence
 from audiences.identity import Form
 from audiences.terms import Terms
 from audiences.warehouse import Warehouse
+from engines import ENGINES
 from oracle import Case, Claim, Person, Refusal, ident, plan
 from scale import times
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
-TYPES = {"id": "BIGINT", "email": "VARCHAR", "nps": "INTEGER"}
+QUERY = "select id, email, nps from people -- all"
 SEND = {"email": "email", "nps": "nps"}
 SYNC = Sync("team", "webhook", "webhook", SEND, list="L")
-TERMS = Terms(SYNC.table, "id", SEND, {"email": Form.CASELESS}, "L")
+TERMS = Terms(SYNC.table, ("id",), SEND, {"email": Form.CASELESS}, "L")
 COLUMNS = "phase, verb, key, ident, list, email, nps"
 
 keys = st.integers(1, 4)
@@ -87,13 +87,14 @@ def apart(n, row):
     )
 
 
-@pytest.fixture(scope="module")
-def fence():
-    """An empty warehouse in memory that has run the sync once."""
-    with Warehouse(make_url("duckdb:///:memory:"), "audience_sync") as warehouse:
-        control.create(warehouse, SYNC.name, SYNC.table)
-        ledger.create(warehouse, TERMS, TYPES)
+@pytest.fixture(scope="module", params=list(ENGINES))
+def fence(request, postgres_server):
+    """An empty warehouse that has run the sync once."""
+    engine = ENGINES[request.param](postgres_server.database)
+    with Warehouse(engine.alone(), "audience_sync") as warehouse:
         warehouse.run("create table people (id bigint, email varchar, nps integer)")
+        control.create(warehouse, SYNC.name, SYNC.table)
+        ledger.create(warehouse, TERMS, warehouse.described(QUERY))
         yield Fence(warehouse, SYNC.name, SYNC.table, 7)
 
 
@@ -125,7 +126,7 @@ def planned(fence, case, rule):
     )
     terms = replace(TERMS, list_id=case.list, mode=case.mode, repeatable=case.repeatable)
     known = Control(rule=rule or terms.rule)
-    changes = compare.changes(fence.warehouse, terms, "select id, email, nps from people -- all", TYPES, known, NOW)
+    changes = compare.changes(fence.warehouse, terms, QUERY, fence.warehouse.described(QUERY), known, NOW)
     filled = outbox.fill(fence, changes, SYNC)
     rows = fence.warehouse.run(
         "select seq, case verb when 'release' then 1 when 'move' then 2 when 'remove' then 5 else 3 + again::int end,"

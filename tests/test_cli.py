@@ -164,7 +164,7 @@ def test_a_state_that_cannot_be_written_ends_with_1(project):
     ended = project.types("sync", "--all", AUDIENCES_STATE_URL="sqlite:////dev/null/s.sqlite")
 
     assert ended.code == 1
-    assert "the folder of the state database cannot be made" in ended.err
+    assert "of the state database cannot be made" in ended.err
     assert "AUDIENCES_STATE_URL" in ended.err
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-import duckdb
 import pytest
-from sqlalchemy.engine import make_url
 
 from audiences import control, ledger, outbox
 from audiences.batch import Verdict
@@ -19,7 +17,7 @@ from audiences.verdicts import Found
 from audiences.warehouse import Warehouse
 
 NAME, TABLE = "team.webhook", "team__webhook"
-TERMS = Terms(TABLE, "id", {"email": "email"}, {"email": Form.CASELESS}, "L")
+TERMS = Terms(TABLE, ("id",), {"email": "email"}, {"email": Form.CASELESS}, "L")
 NOW = "timestamp '2026-03-01 12:00:00'"
 ROWS = """
 select * from (values
@@ -32,9 +30,8 @@ select * from (values
 
 
 @pytest.fixture
-def url(tmp_path):
-    duckdb.connect(str(tmp_path / "w.duckdb")).close()
-    return make_url(f"duckdb:///{tmp_path / 'w.duckdb'}")
+def url(tmp_path, engine):
+    return engine.new(tmp_path)
 
 
 @pytest.fixture
@@ -42,7 +39,7 @@ def first(url):
     """A warehouse, and a ledger of two."""
     with Warehouse(url, "audience_sync") as warehouse:
         control.create(warehouse, NAME, TABLE)
-        ledger.create(warehouse, TERMS, {"id": "BIGINT", "email": "VARCHAR"})
+        ledger.create(warehouse, TERMS, warehouse.described("select 1::bigint as id, ''::varchar as email"))
         for key, email in ((1, "old@x"), (3, "c@x")):
             warehouse.run(
                 f"insert into {warehouse.table('ledger_' + TABLE)}"
@@ -61,7 +58,7 @@ def second(first, url):
 def opened(warehouse, seen=0, epoch=1):
     """A run that has put up its fence and published an outbox."""
     fence = control.take(warehouse, NAME, TABLE, seen, epoch, "worker")
-    warehouse.run(f"create or replace table {outbox.table(fence, epoch)} as {ROWS}")
+    warehouse.run(f"create table {outbox.table(fence, epoch)} as {ROWS}")
     fence.update("outbox = :outbox, mark = 0", outbox=epoch)
     return fence
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 import httpx
 import pytest
 
+from engines import each
 from scale import times
 from world import HEADER, Killed, Killer, World
 
@@ -136,14 +137,14 @@ class Weather:
         return httpx.Response(kind)
 
 
-@pytest.mark.parametrize("seed", range(times(14, 1_000)))
-def test_any_history_ends_in_step(tmp_path, seed):
+@pytest.mark.parametrize(("engine", "seed"), each(range(times(14, 1_000)), range(times(2, 100))), indirect=["engine"])
+def test_any_history_ends_in_step(tmp_path, engine, seed):
     """
     Members come, change, move, share, swap, hand over and leave; calls fail before and after they are applied; runs are
     killed and the state is lost. Two quiet runs later the list holds who belongs and nobody else, every claim is sure,
     whoever is refused is remembered as refused, and the stranger is where they were.
     """
-    history = History(World(tmp_path), seed)
+    history = History(World(tmp_path, engine=engine), seed)
     for _ in range(history.dice.randint(2, 5)):
         history.change()
         history.run()

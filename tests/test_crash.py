@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engines import ENGINES, each
 from scale import times
 from world import Killer, World
 
@@ -12,14 +13,15 @@ BEFORE = [(1, "a@x", 1), (2, "b@x", 1), (3, "c@x", 1), (4, "d@x", 1), (5, "e@x",
 # a and e swap, b moves, c changes, f is new, g takes the address that d leaves, and of the two at h one leaves
 AFTER = [(1, "e@x", 1), (2, "z@x", 1), (3, "c@x", 2), (5, "a@x", 1), (6, "f@x", 1), (7, "d@x", 1), (9, "h@x", 1)]
 STRANGER = "stranger@x"
-STEPS = 70  # of the run below; a test checks that it is enough
+STEPS = 75  # of the run below; a test checks that it is enough
 APART = times(4, 1)  # of the steps tried where more than a kill happens; `make thorough` tries every one
+FAR = times(14, 1)  # the same on the second engine, which need not be tried at as many
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
+@pytest.fixture(scope="module", params=list(ENGINES))
+def prepared(request, tmp_path_factory, postgres_server):
     """A world with a list, in which the audience has just changed."""
-    world = World(tmp_path_factory.mktemp("prepared"))
+    world = World(tmp_path_factory.mktemp("prepared"), engine=ENGINES[request.param](postgres_server.database))
     world.small(BATCH)
     world.people(*BEFORE)
     world.sync()
@@ -30,8 +32,15 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture
-def world(prepared, tmp_path):
-    return prepared.copy(tmp_path)
+def world(prepared, tmp_path, databases):
+    return prepared.copy(tmp_path, databases)
+
+
+def steps(first, apart, far):
+    """The steps to try on each engine."""
+    return pytest.mark.parametrize(
+        ("prepared", "at"), each(range(first, STEPS, apart), range(first, STEPS, far)), indirect=["prepared"]
+    )
 
 
 def test_the_run_has_no_more_steps_than_are_tried(world):
@@ -44,7 +53,7 @@ def test_the_run_has_no_more_steps_than_are_tried(world):
     assert 40 < killer.steps < STEPS
 
 
-@pytest.mark.parametrize("at", range(1, STEPS))
+@steps(1, apart=1, far=1)
 def test_killed_at_any_step(world, at):
     """
     Killed at this step and run again, twice in quiet, list and ledger equal the audience, and only what was in flight
@@ -59,7 +68,7 @@ def test_killed_at_any_step(world, at):
     assert len(world.receiver.sent("remove")) <= 2 + BATCH
 
 
-@pytest.mark.parametrize("at", range(1, STEPS, APART))
+@steps(1, APART, FAR)
 def test_killed_and_the_state_lost(world, at):
     """
     Killed at this step, and the state deleted before the next run: nothing is lost, and nobody foreign removed.
@@ -72,7 +81,7 @@ def test_killed_and_the_state_lost(world, at):
     in_step(world)
 
 
-@pytest.mark.parametrize("at", range(1, STEPS, APART))
+@steps(1, APART, FAR)
 def test_killed_and_the_audience_changes_back(world, at):
     """
     Killed at this step, and by the next run the audience is as it was: whatever was half done is undone.
@@ -85,7 +94,7 @@ def test_killed_and_the_audience_changes_back(world, at):
     in_step(world, BEFORE)
 
 
-@pytest.mark.parametrize("at", range(2, STEPS, APART))
+@steps(2, APART, FAR)
 def test_killed_the_state_lost_and_the_audience_changes_back(world, at):
     """
     Killed at this step, the state database deleted, and by the next run the audience is as it was: the warehouse alone

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audiences import definition
-from audiences.audience import Audience, Guard, Sync
+from audiences.audience import Audience, Guard, Sync, table_name
 from audiences.errors import DefinitionError
 
 TEXT = """
@@ -69,7 +69,7 @@ def test_a_file_is_read_whole(tmp_path):
         path=file,
         about="Latest NPS answer was 0 to 6",
         owner="cx@example.com",
-        key="customer_id",
+        key=("customer_id",),
         schedule="@daily",
         timezone="Europe/Berlin",
         paused=False,
@@ -154,7 +154,7 @@ def test_a_name_is_written_as_the_engine_returns_it(tmp_path):
     """
     file = written(tmp_path, ("customer_id, email", "Customer_ID, Email"))
 
-    assert definition.load(file, "postgres").key == "customer_id"
+    assert definition.load(file, "postgres").key == ("customer_id",)
     assert "did you mean Customer_ID?" in refusal(file, "duckdb")
 
 
@@ -189,16 +189,19 @@ def test_a_file_name_that_makes_no_table_is_refused(tmp_path, name):
     assert "lower-case letters" in said
 
 
-def test_a_name_that_postgresql_would_cut_is_refused(tmp_path):
+def test_a_long_name_is_cut_for_its_tables(tmp_path):
     """
-    File name and section make a table's name of at most 45 characters.
+    Up to 45 characters a sync's tables are named as it is; beyond that, two names that begin alike stay two, and none
+    can be that of a sync with a short name.
     """
     fits, over = "a" * (45 - len("__webhook")), "a" * (46 - len("__webhook"))
+    tables = [definition.load(written(tmp_path, name=name), "duckdb").syncs[0].table for name in (fits, over)]
+    more = [table_name(f"{over}{end}.webhook") for end in ("b", "c", f"_{'d' * 200}")]
 
-    assert definition.load(written(tmp_path, name=fits), "duckdb").syncs[0].table == f"{fits}__webhook"
-    assert refusal(written(tmp_path, name=over)).startswith(
-        f"{over}.sql:8 makes the name '{over}__webhook', 46 characters"
-    )
+    assert tables[0] == f"{fits}__webhook"
+    assert tables[1] == table_name(f"{over}.webhook")
+    assert len({*tables, *more}) == 5
+    assert all(len(table) <= 45 and "___" in table for table in (tables[1], *more))
 
 
 def test_the_same_text_has_the_same_fingerprint_on_every_system(tmp_path):

@@ -204,7 +204,7 @@ def test_an_error_ends_the_delivery():
 
 def test_an_error_that_comes_to_light_at_a_checkpoint_ends_the_delivery():
     """
-    Where the calls waited for before a checkpoint bring an error, the next batch is not sent.
+    Where the calls waited for before a checkpoint bring an error, nothing is sent after them.
     """
     held = threading.Event()
 
@@ -217,7 +217,43 @@ def test_an_error_that_comes_to_light_at_a_checkpoint_ends_the_delivery():
     found = delivered(notes, answer, concurrency=4)
 
     assert isinstance(found.error, Unanswered)
-    assert sum(line[0] == "call" for line in notes.lines) == 1
+    assert sorted(line[2:] for line in notes.lines if line[0] == "call") == [(0, 1), (2, 3)]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 4, 5])
+def test_no_more_batches_are_in_doubt_than_may_be_in_flight(concurrency):
+    """
+    Batches that are written down in one commit are half of those that may be in flight, so that at no moment more of
+    them are begun and without a verdict than the provider allows calls.
+    """
+    notes = book(*["upsert"] * 40)
+    delivered(notes, concurrency=concurrency)
+
+    begun, done, most = 0, 0, 0
+    for line in notes.lines:
+        begun = line[1] if line[0] == "intend" else begun
+        done += line[3] - line[2] + 1 if line[0] == "record" else 0
+        most = max(most, begun - done)
+    assert done == 40
+    assert most <= 2 * concurrency
+    assert sum(line[0] == "intend" for line in notes.lines) == -(-20 // max(1, concurrency // 2))
+
+
+def test_a_batch_that_waits_for_another_is_not_sent_after_its_error():
+    """
+    Two batches of one commit name the same identifier; the first goes unanswered: the second was not sent, and that
+    is written down.
+    """
+
+    def answer(verb, members):
+        raise Unanswered("gone", do="run again")
+
+    notes = book("upsert:a", "upsert:a")
+    found = delivered(notes, answer, batch=1, concurrency=4)
+
+    assert isinstance(found.error, Unanswered)
+    assert [line[2:] for line in notes.lines if line[0] == "call"] == [(0, 0)]
+    assert notes.recorded(Verdict.NO) == [1]
 
 
 def test_a_checkpoint_finds_nothing_in_flight():

@@ -270,11 +270,11 @@ def test_each_audience_ships_whole(file, built):
     with warehouse.opened(built) as db:
         answer = db.execute(audience.select.replace("current_date", "date '2026-05-04'"))
         names = [column[0] for column in answer.description]
-        keys = [row[names.index(audience.key)] for row in answer.fetchall()]
+        keys = [row[names.index(audience.key_columns)] for row in answer.fetchall()]
     assert len(keys) == len(set(keys))
     assert audience.about
     assert audience.owner.endswith("@example.com")
-    assert audience.key == "customer_id"
+    assert audience.key == ("customer_id",)
     assert {sync.connector for sync in audience.syncs} <= {"file", "webhook"}
     assert {column for sync in audience.syncs for column in sync.send.values()} <= set(names)
 

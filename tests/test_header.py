@@ -57,7 +57,7 @@ def test_a_header_is_read(tmp_path):
     """
     head = read(written(tmp_path))
 
-    assert (head.about, head.owner, head.key) == ("Latest NPS answer was 0 to 6", "cx@example.com", "customer_id")
+    assert (head.about, head.owner, head.key) == ("Latest NPS answer was 0 to 6", "cx@example.com", ("customer_id",))
     assert (head.schedule, head.timezone, head.paused) == ("*/15 * * * *", "UTC", False)
     assert head.sync["webhook"].send == {"email": "email", "nps_score": "nps_score"}
     assert (head.guard.removed, head.guard.added, head.guard.floor, head.guard.most) == (0.1, 0.5, 10, None)
@@ -77,7 +77,7 @@ def test_the_dashes_need_no_blank(tmp_path, dash):
     """
     `--key` and `-- key` are the same line.
     """
-    assert read(written(tmp_path, dash=dash)).key == "customer_id"
+    assert read(written(tmp_path, dash=dash)).key == ("customer_id",)
 
 
 def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path):
@@ -130,8 +130,11 @@ def test_a_value_that_looks_like_keys_does_not_move_a_line(tmp_path):
         pytest.param("removed", "remove", 12, "key: guard.remove", "did you mean removed?", id="unknown-in-guard"),
         pytest.param("[guard]", "[gard]", 11, "unknown key: gard", "did you mean guard?", id="unknown-table"),
         pytest.param("key   ", "Key   ", 4, "unknown key: Key", "did you mean key?", id="upper-case"),
-        pytest.param('"customer_id"', "7", 4, "key must be a valid string", 'write key = "customer_id"', id="type"),
-        pytest.param('"customer_id"', '["a", "b"]', 4, "a key of several columns", "joins them", id="composite-key"),
+        pytest.param('"customer_id"', "7", 4, "key must be a column, or a list", 'write "customer_id"', id="type"),
+        pytest.param('"customer_id"', "[]", 4, "key must be a column, or a list", "[", id="key-of-nothing"),
+        pytest.param('"customer_id"', '["a", 7]', 4, "key must be a column, or a list", "[", id="key-of-a-number"),
+        pytest.param('"customer_id"', '["a", "A"]', 4, "key names 'A' twice", "each column once", id="key-twice"),
+        pytest.param('"customer_id"', '["a", " "]', 4, "key must be text, not blank", "in quotes", id="key-blank"),
         pytest.param('"cx@example.com"', '" "', 3, "owner must be text, not blank", "in quotes", id="blank"),
         pytest.param('"cx@example.com"', '"a\\nb"', 3, "on one line", "in quotes", id="two-lines"),
         pytest.param("*/15 * *", "*/15 * 32", 5, "is no cron line: bad day-of-month", "five fields", id="cron-range"),

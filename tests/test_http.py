@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -180,13 +181,14 @@ def test_what_was_surely_not_applied_is_repeated_for_every_connector(clock, firs
     assert post(clock, host, repeatable=False).status_code == 200
 
 
-def test_reading_may_always_be_repeated(clock):
+@pytest.mark.parametrize("call", [{"method": "GET"}, {"method": "POST", "extensions": {"reads": True}}])
+def test_reading_may_always_be_repeated(clock, call):
     """
-    A GET changes nothing: it is sent again for connectors whose verbs are not repeatable.
+    A GET changes nothing, nor does a POST that is said to: it is sent again whatever the connector says of its verbs.
     """
     host = Host(clock, 503, failing(httpx.ReadTimeout), 200)
 
-    assert client(clock, host, repeatable=False).get("lists").status_code == 200
+    assert client(clock, host, repeatable=False).request(url="lists", **call).status_code == 200
 
 
 @pytest.mark.parametrize("status", [429, 503, 500])
@@ -306,6 +308,62 @@ def test_a_host_that_throttles_to_the_end_defers(clock):
         post(clock, host)
 
     assert len(host.calls) == 5
+
+
+def of_provider(answer: httpx.Response) -> float | None:
+    """A provider's own word: 477 passes, 423 after 2 s, and a quota not before midnight."""
+    if b"quota" in answer.content:
+        return math.inf
+    return {423: 2.0, 477: 0.0}.get(answer.status_code)
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds"), [(throttled(477, "30"), 30), (throttled(423), 2), (throttled(423, "9"), 9)]
+)
+def test_a_provider_may_say_that_its_own_status_passes(clock, first, seconds):
+    """
+    What HTTP does not say of an answer, the connector may: it is tried again, and neither pause is undercut.
+    """
+    host = Host(clock, first, 200)
+
+    assert post(clock, host, passes_in=of_provider).status_code == 200
+    assert seconds <= host.calls[1] < seconds + 1
+
+
+def test_a_status_that_passes_by_the_providers_word_defers_at_the_end(clock):
+    """
+    Where it does not pass in time, the rest is left for the next run; without that word it is an error at once.
+    """
+    with pytest.raises(Deferred, match="477 again and again"):
+        post(clock, Host(clock, 477), passes_in=of_provider)
+    with pytest.raises(DeliveryError, match="answered 477") as unknown:
+        post(clock, Host(clock, 477))
+
+    assert not isinstance(unknown.value, Deferred)
+
+
+def test_a_quota_that_is_used_up_is_not_waited_for(clock):
+    """
+    An answer of which the connector knows that it will not change soon defers the sync at its first word.
+    """
+    host = Host(clock, throttled(text="quota"))
+
+    with (
+        http.watching() as trace,
+        pytest.raises(Deferred, match="429: a quota is used up, for longer than a run waits"),
+    ):
+        post(clock, host, passes_in=of_provider)
+
+    assert (clock.waits, len(host.calls), trace.unanswered) == ([], 1, False)
+
+
+def test_the_providers_word_is_asked_of_failures_alone(clock):
+    """
+    An answer that is a success is no failure that may pass, whatever a connector would say of it.
+    """
+    host = Host(clock, throttled(200, text="quota"))
+
+    assert post(clock, host, passes_in=of_provider).text == "quota"
 
 
 def test_one_threads_pause_holds_all_threads(clock):

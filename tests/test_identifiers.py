@@ -8,8 +8,8 @@ from world import World
 
 
 @pytest.fixture(params=["webhook", "file"])
-def world(request, tmp_path):
-    return World(tmp_path, request.param)
+def world(request, tmp_path, engine):
+    return World(tmp_path, request.param, engine)
 
 
 def test_a_shared_address_stays_while_one_of_the_two_is_wanted(world):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from audiences import control, ledger, outbox
 from audiences.batch import Verdict
@@ -15,8 +14,12 @@ from audiences.verdicts import Found
 from audiences.warehouse import Warehouse
 
 NAME, TABLE = "team.webhook", "team__webhook"
-TYPES = {"id": "BIGINT", "email": "VARCHAR", "nps": "INTEGER"}
-TERMS = Terms(TABLE, "id", {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
+TERMS = Terms(TABLE, ("id",), {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
+
+
+def types(warehouse, row="1::bigint as id, ''::varchar as email, 1::integer as nps"):
+    """The types of such a row, as the engine names them."""
+    return warehouse.described(f"select {row}")
 
 
 class Books:
@@ -25,7 +28,7 @@ class Books:
     def __init__(self, warehouse):
         self.warehouse, self.fence, self.hour = warehouse, None, 0
         control.create(warehouse, NAME, TABLE)
-        ledger.create(warehouse, TERMS, TYPES)
+        ledger.create(warehouse, TERMS, types(warehouse))
 
     def holds(self, *claims):
         """Let the ledger hold these: (key, address, score, sure), on the list L unless a fifth value says otherwise."""
@@ -40,7 +43,7 @@ class Books:
         epoch = (self.fence.epoch if self.fence else 0) + 1
         self.fence = control.take(self.warehouse, NAME, TABLE, epoch - 1, epoch, "worker")
         values = ", ".join(
-            f"({n}, '{verb}', {key}, '{email}', '{(*elsewhere, 'L')[0]}', true, false, '{email}', {nps})"
+            f"({n}, '{verb}', {key}, '{email}', '{(*elsewhere, 'L')[0]}', true, false, '{email}', {nps}::integer)"
             for n, (verb, key, email, nps, *elsewhere) in enumerate(rows)
         )
         self.warehouse.run(
@@ -50,7 +53,7 @@ class Books:
         self.fence.update("outbox = :outbox, mark = 0", outbox=epoch)
 
     def settlement(self):
-        now = f"timestamp '2026-03-01' + to_hours({self.hour})"
+        now = f"timestamp '2026-03-01' + {self.hour} * interval '1 hour'"
         return Settlement(self.fence, self.fence.epoch, ['"sent_email"', '"sent_nps"'], now)
 
     def settled(self, mark=99, **verdicts):
@@ -71,15 +74,16 @@ class Books:
     def refused(self):
         """key -> attempts, and in how many hours it is tried again."""
         rows = self.warehouse.run(
-            f'select "key", attempts, date_diff(\'hour\', "at", retry_at) from {self.table("refused")}'
+            'select "key", attempts, cast(extract(epoch from retry_at - "at") / 3600 as integer)'
+            f" from {self.table('refused')}"
         )
         assert len({row[0] for row in rows}) == len(rows)
         return {key: (attempts, hours) for key, attempts, hours in rows}
 
 
 @pytest.fixture
-def books():
-    with Warehouse(make_url("duckdb:///:memory:"), "audience_sync") as warehouse:
+def books(engine):
+    with Warehouse(engine.alone(), "audience_sync") as warehouse:
         yield Books(warehouse)
 
 
@@ -246,20 +250,15 @@ def test_a_ledger_only_gains_columns(books):
     A new field gets a column, a field no longer sent keeps its own, a changed type is cast, and what cannot be is lost.
     """
     books.holds((1, "7", 1, True), (2, "b@x", 2, True))
-    changed = Terms(TABLE, "id", {"email": "email", "plan": "plan"}, {"email": Form.CASELESS}, "L")
-    ledger.create(books.warehouse, changed, {"id": "VARCHAR", "email": "BIGINT", "plan": "VARCHAR"})
+    changed = Terms(TABLE, ("id",), {"email": "email", "plan": "plan"}, {"email": Form.CASELESS}, "L")
+    now = types(books.warehouse, "''::varchar as id, 1::bigint as email, ''::varchar as plan")
+    ledger.create(books.warehouse, changed, now)
 
-    assert books.warehouse.columns(f"ledger_{TABLE}") == {
-        "key": "VARCHAR",
-        "ident": "VARCHAR",
-        "list": "VARCHAR",
-        "sure": "BOOLEAN",
-        "outbox": "BIGINT",
-        "at": "TIMESTAMP",
-        "sent_email": "BIGINT",
-        "sent_nps": "INTEGER",
-        "sent_plan": "VARCHAR",
-    }
+    assert books.warehouse.columns(f"ledger_{TABLE}") == types(
+        books.warehouse,
+        "''::varchar as key, ''::varchar as ident, ''::varchar as list, true as sure, 1::bigint as outbox,"
+        " now()::timestamp as \"at\", 1::bigint as sent_email, 1::integer as sent_nps, ''::varchar as sent_plan",
+    )
     assert set(books.warehouse.run(f'select "key", sent_email, sent_plan from {books.table("ledger")}')) == {
         ("1", 7, None),
         ("2", None, None),
@@ -274,5 +273,5 @@ def test_a_key_that_cannot_be_read_as_its_new_type(books):
     books.warehouse.run(f"insert into {books.table('ledger')} (\"key\") values ('ada')")
 
     with pytest.raises(WarehouseError) as refused:
-        ledger.create(books.warehouse, TERMS, TYPES)
+        ledger.create(books.warehouse, TERMS, types(books.warehouse))
     assert "ada" not in str(refused.value)

@@ -37,8 +37,9 @@ def pin(entry: str) -> Pin:
 
 
 def asked(*groups: str) -> list[Requirement]:
-    """What pyproject.toml asks for: the project itself, and what is in these groups."""
-    lists = [PROJECT["project"]["dependencies"], *(PROJECT["dependency-groups"][group] for group in groups)]
+    """What pyproject.toml asks for: the project itself with all its extras, and what is in these groups."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    lists = [PROJECT["project"]["dependencies"], *extras, *(PROJECT["dependency-groups"][group] for group in groups)]
     return [Requirement(each) for asks in lists for each in asks if isinstance(each, str)]
 
 

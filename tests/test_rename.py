@@ -11,9 +11,9 @@ STEPS = 14  # of the renaming and a little more; a test checks that it is enough
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, engine):
     """A sync with three members, one of them refused, whose file is then renamed."""
-    world = World(tmp_path)
+    world = World(tmp_path, engine=engine)
     world.people((1, "a@x"), (2, "b@x"), (3, "bad@x"))
     world.receiver.rejects("bad@x")
     world.sync()

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
+
 import httpx
 import pytest
 
+from audiences import control, runs, state
+from audiences.audience import Sync
 from audiences.errors import UnsafePlan
+from audiences.plan import Plan
+from audiences.state import State
+from audiences.warehouse import Warehouse
+from audiences.worker import Worker
+from states import rows
 from world import World
 
 TEAM = [(n, f"p{n}@x") for n in range(40)]
 
 
+class Stated(World):
+    """A world whose state database is of either kind."""
+
+    def __init__(self, folder, url):
+        super().__init__(folder)
+        self.state_url = url
+
+    @contextmanager
+    def worker(self, **more):
+        options = {"transport": httpx.MockTransport(self.receiver), "sleep": lambda seconds: None}
+        with Warehouse(self.url, "audience_sync") as warehouse, closing(State(self.state_url)) as found:
+            control.adopt(warehouse, found)
+            yield Worker(warehouse, found, self.folder, **(options | {"now": lambda: self.moment} | more))
+
+    def forget_lease(self):
+        rows(self.state_url, "update lease set until = 0")
+
+    def lose_state(self):
+        for table in state.tables.tables:
+            rows(self.state_url, f"drop table {table}")
+
+
 @pytest.fixture
-def world(tmp_path):
-    world = World(tmp_path)
+def world(tmp_path, state_url):
+    world = Stated(tmp_path, state_url)
     world.small(batch=10)
     world.people(*TEAM)
     return world
@@ -88,8 +119,29 @@ def test_without_the_state_a_broken_off_sync_is_looked_at_again(world):
     Where the state is lost, so is what was allowed: the guard stops the rest, and nothing is lost.
     """
     stopped(world)
-    world.state_file.unlink()
+    world.lose_state()
 
     assert isinstance(world.sync().error, UnsafePlan)
     assert world.sync(force=True).error is None
     assert len(world.receiver.holds()) == 40
+
+
+def test_a_run_is_remembered_by_the_databases_own_clock(state_url):
+    """
+    When a run began and ended is told by one clock for all workers, and the newest one that ended is the last.
+    """
+    known = State(state_url)
+    first = runs.begin(known, "team.webhook", "f")
+    plan = Plan(Sync("team", "webhook", "webhook", {}), listed=5, added=4, updated=3, removed=2, nameless=1)
+    runs.approve(known, first, 1, plan)
+    promised = runs.promised(known, "team.webhook")
+    runs.end(known, first, "delivered", plan, 1)
+    runs.begin(known, "team.webhook", "f")
+    past = runs.last(known, "team.webhook")
+    [(ago,)] = rows(state_url, f"select {known.now()} - started from run where id = '{first}'")
+    known.close()
+
+    assert promised == {"added": 4, "updated": 7}
+    assert (past.result, past.listed, past.added, past.updated, past.removed) == ("delivered", 5, 4, 3, 2)
+    assert (past.refused, past.set_aside) == (1, 1)
+    assert 0 <= past.ended - past.started <= ago < 60

@@ -87,15 +87,16 @@ def test_a_batch_that_is_refused_to_the_last_is_a_fault_of_set_up(size):
     assert len(far.calls) <= 2 * math.ceil(math.log2(size))
 
 
-def test_a_batch_whose_every_member_is_rejected_by_name_is_a_fault_of_set_up():
+def test_a_batch_whose_every_member_is_rejected_by_name():
     """
-    The same where the far end takes the call and rejects each of them.
+    Where the far end takes the call and says of each of them why not, it has judged members, not the set-up: each is
+    refused with its reason, and the sync goes on. Twelve strangers to a list that takes no strangers are no fault.
     """
-    everyone = {f"k{n}": "no consent field" for n in range(10)}
-    found, _ = sent(batch(10), lambda members: httpx.Response(200, json={"rejected": everyone}))
+    everyone = {f"k{n}": "no consent" for n in range(12)}
+    found, far = sent(batch(12), lambda members: httpx.Response(200, json={"rejected": everyone}))
 
-    assert kept(found) == {Verdict.NO: list(range(10))}
-    assert "accepts nobody of a batch of 10: no consent field" in found.error.what
+    assert kept(found) == {Verdict.REFUSED: list(range(12))}
+    assert (found.reasons, found.error, len(far.calls)) == (everyone, None, 1)
 
 
 @pytest.mark.parametrize(("size", "again"), [(9, False), (40, True)])
@@ -227,6 +228,48 @@ def test_what_was_accepted_before_the_stop_stays_accepted():
     assert kept(found) == {Verdict.OK: list(range(10)), Verdict.NO: list(range(10, 20))}
     assert isinstance(found.error, CredentialsRefused)
     assert len(far.calls) == 3
+
+
+class Steps(Connector):
+    """Looks members up, writes them and lists them, a call each."""
+
+    limits = Limits(batch=20)
+
+    @classmethod
+    def reach(cls, settings):
+        return {}
+
+    def upsert(self, list_id, members):
+        told = [member.key for member in members]
+        for step in ("look", "write", "list"):
+            self.http.post(f"https://far.example.com/{step}", json=told, extensions={"reads": step == "look"})
+        return Receipt.of(members)
+
+    remove = upsert
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ([401], {Verdict.NO: list(range(12))}),
+        ([200, 401], {Verdict.NO: list(range(12))}),
+        ([200, 200, 401], {}),
+        ([200, 400, 200, 401], {Verdict.NO: list(range(12))}),
+        ([200, 200, 400, 200, 401], {}),
+        ([200, 400, *[200] * 3, *[200, 200, 401]], {Verdict.OK: list(range(6))}),
+        ([200, 400, *[200] * 3, 401], {Verdict.OK: list(range(6)), Verdict.NO: list(range(6, 12))}),
+    ],
+)
+def test_what_is_stopped_between_two_calls_is_in_doubt(answers, found):
+    """
+    Once a call that changes something was answered well, nobody whom it was for is said to be untouched.
+    """
+    said = iter(answers)
+    with http.client({}, Steps.limits, transport=httpx.MockTransport(lambda _: httpx.Response(next(said)))) as client:
+        sent = send(Steps(None, None, client), batch(12))
+
+    assert kept(sent) == found
+    assert isinstance(sent.error, CredentialsRefused)
 
 
 def test_a_lease_that_ends_before_the_call():

@@ -10,8 +10,8 @@ from world import World
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(tmp_path, engine):
+    return World(tmp_path, engine=engine)
 
 
 def listed(*names):
@@ -415,7 +415,7 @@ def test_another_key_column_is_refused(world):
 
     error = world.sync().error
 
-    assert "now has key = 'nps'" in error.what
+    assert "now has the key nps; its ledger is kept by id" in error.what
     assert "audiences forget" in error.do
 
 

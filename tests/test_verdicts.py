@@ -6,7 +6,6 @@ import random
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from audiences import lease, ranges, verdicts
 from audiences.batch import Verdict
@@ -16,8 +15,8 @@ from audiences.verdicts import Found
 
 
 @pytest.fixture
-def held(tmp_path):
-    state = State(make_url(f"sqlite:///{tmp_path / 's.sqlite'}"))
+def held(state_url):
+    state = State(state_url)
     held = lease.take(state, "team.webhook", 0)
     verdicts.register(held, 1)
     yield held
@@ -34,10 +33,23 @@ def test_neighbours_grow_into_one_row(held):
     A thousand batches in order are one row of the state database, whatever their number.
     """
     for batch in range(50):
-        verdicts.record(held, 1, [(Verdict.OK, (10 * batch, 10 * batch + 9))], {}, 10 * batch + 10)
+        verdicts.record(held, 1, [(Verdict.OK, (10 * batch, 10 * batch + 9), None)], {}, 10 * batch + 10)
 
-    assert rows(held, "verdict") == [("team.webhook", 1, 0, 499, "ok")]
+    assert rows(held, "verdict") == [("team.webhook", 1, 0, 499, "ok", None)]
     assert verdicts.read(held, 1, 0) == Found(500, {Verdict.OK: ((0, 499),)})
+
+
+def test_rows_of_one_ticket_grow_and_those_of_another_do_not(held):
+    """
+    Each ticket keeps its own rows; a row that waits for a verdict is no doubt.
+    """
+    for lo, ticket in ((0, "job-1"), (2, "job-1"), (4, "job-2"), (8, "job-1")):
+        verdicts.record(held, 1, [(Verdict.TICKET, (lo, lo + 1), ticket)], {}, lo + 2)
+    found = verdicts.read(held, 1, 0)
+
+    assert found.tickets == {"job-1": [(0, 3), (8, 9)], "job-2": [(4, 5)]}
+    assert found.doubts == [(6, 7)]
+    assert len(rows(held, "verdict")) == 3
 
 
 def test_verdicts_of_one_row_each_in_any_order(held):
@@ -49,7 +61,7 @@ def test_verdicts_of_one_row_each_in_any_order(held):
     order = [seq for seq in said if said[seq]]
     dice.shuffle(order)
     for seq in order:
-        verdicts.record(held, 1, [(said[seq], (seq, seq))], {}, 60)
+        verdicts.record(held, 1, [(said[seq], (seq, seq), None)], {}, 60)
     found = verdicts.read(held, 1, 0)
 
     for verdict in Verdict:
@@ -63,7 +75,7 @@ def test_the_mark_only_grows(held):
     """
     verdicts.record(held, 1, [], {}, 40)
     verdicts.record(held, 1, [], {}, 20)
-    verdicts.record(held, 1, [(Verdict.OK, (0, 3))], {})
+    verdicts.record(held, 1, [(Verdict.OK, (0, 3), None)], {})
 
     assert verdicts.read(held, 1, 0).mark == 40
 
@@ -72,7 +84,7 @@ def test_an_outbox_that_the_state_does_not_know(held):
     """
     After a lost state, all below the warehouse's own mark is in doubt.
     """
-    verdicts.record(held, 1, [(Verdict.OK, (0, 9))], {}, 10)
+    verdicts.record(held, 1, [(Verdict.OK, (0, 9), None)], {}, 10)
     found = verdicts.read(held, 4, 25)
 
     assert found == Found(25)
@@ -85,8 +97,8 @@ def test_registering_forgets_the_outbox_before(held):
     """
     other = lease.take(held.state, "crew.webhook", 0)
     verdicts.register(other, 1)
-    verdicts.record(other, 1, [(Verdict.OK, (0, 1))], {}, 2)
-    verdicts.record(held, 1, [(Verdict.OK, (0, 9))], {}, 10)
+    verdicts.record(other, 1, [(Verdict.OK, (0, 1), None)], {}, 2)
+    verdicts.record(held, 1, [(Verdict.OK, (0, 9), None)], {}, 10)
     verdicts.register(held, 2)
 
     assert verdicts.read(held, 2, 99) == Found(0)
@@ -95,15 +107,15 @@ def test_registering_forgets_the_outbox_before(held):
     verdicts.forget(held)
 
     assert rows(held, "opened") == [("crew.webhook", 1, 2)]
-    assert rows(held, "verdict") == [("crew.webhook", 1, 0, 1, "ok")]
+    assert rows(held, "verdict") == [("crew.webhook", 1, 0, 1, "ok", None)]
 
 
 def test_reasons_are_kept_by_the_hash_of_the_key(held):
     """
     The newest words count, and how often there were any; the key itself is not kept.
     """
-    verdicts.record(held, 1, [(Verdict.REFUSED, (0, 0))], {"k1": "first"}, 1)
-    verdicts.record(held, 1, [(Verdict.REFUSED, (4, 4))], {"k1": "second"}, 5)
+    verdicts.record(held, 1, [(Verdict.REFUSED, (0, 0), None)], {"k1": "first"}, 1)
+    verdicts.record(held, 1, [(Verdict.REFUSED, (4, 4), None)], {"k1": "second"}, 5)
 
     assert rows(held, "refusal") == [("team.webhook", hashed("k1"), "second", 2)]
 
@@ -116,7 +128,7 @@ def test_a_worker_that_was_taken_over_writes_no_verdict(held):
         connection.execute(text("update lease set epoch = 2, holder = 'another'"))
 
     for write in (
-        lambda: verdicts.record(held, 1, [(Verdict.OK, (0, 9))], {"k1": "no"}, 10),
+        lambda: verdicts.record(held, 1, [(Verdict.OK, (0, 9), None)], {"k1": "no"}, 10),
         lambda: verdicts.register(held, 2),
         lambda: verdicts.forget(held),
         lambda: verdicts.read(held, 1, 0),

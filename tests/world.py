@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import httpx
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
@@ -21,6 +20,7 @@ from audiences import control, preview, project, run
 from audiences.state import State
 from audiences.warehouse import Warehouse
 from audiences.worker import Result, Worker
+from engines import DuckDB, PostgreSQL
 
 HEADER = """-- /// audience
 -- about = "A test"
@@ -95,9 +95,10 @@ class Receiver:
 class World:
     """One project with one audience over the table people(id, email, nps)."""
 
-    def __init__(self, folder: Path, connector: str = "webhook"):
+    def __init__(self, folder: Path, connector: str = "webhook", engine: DuckDB | PostgreSQL | None = None):
         self.folder, self.receiver, self.connector = folder, Receiver(), connector
-        self.warehouse_file, self.state_file = folder / "w.duckdb", folder / "state" / "s.sqlite"
+        self.engine = engine or DuckDB()
+        self.url, self.state_file = self.engine.new(folder), folder / "state" / "s.sqlite"
         self.moment = datetime(2026, 3, 1, 12, tzinfo=UTC).replace(tzinfo=None)
         (folder / "audiences").mkdir(exist_ok=True)
         (folder / ".env").write_text(
@@ -106,6 +107,11 @@ class World:
         self.define()
         self.sql("create table people (id bigint, email varchar, nps integer)")
 
+    @property
+    def warehouse_file(self) -> Path:
+        """Where the warehouse is, if it is a file."""
+        return Path(str(self.url.database))
+
     def define(self, more: str = "", text: str = HEADER, name: str = "team") -> None:
         """Write the audience's file; `more` are lines of its header."""
         lines = "".join(f"-- {line}\n" for line in more.splitlines())
@@ -113,22 +119,20 @@ class World:
         (self.folder / "audiences" / f"{name}.sql").write_text(text)
 
     def sql(self, *statements: str) -> list[tuple]:
-        with duckdb.connect(str(self.warehouse_file)) as connection:
+        with self.engine.open(self.url) as connection:
             rows = []
             for statement in statements:
-                rows = connection.execute(statement).fetchall()
+                result = connection.execute(statement)
+                rows = result.fetchall() if result.description else []
             return rows
 
     def people(self, *rows: tuple) -> None:
         """Let the table hold exactly these (id, email, nps)."""
-        with duckdb.connect(str(self.warehouse_file)) as connection:
-            connection.execute("delete from people")
-            if rows:
-                connection.executemany("insert into people values (?, ?, ?)", [(*row, 0)[:3] for row in rows])
+        self.engine.fill(self.url, "people", [(*row, 0)[:3] for row in rows])
 
     @contextmanager
     def worker(self, **more):
-        warehouse = Warehouse(make_url(f"duckdb:///{self.warehouse_file}"), "audience_sync")
+        warehouse = Warehouse(self.url, "audience_sync")
         state = State(make_url(f"sqlite:///{self.state_file}"))
         options = {
             "transport": httpx.MockTransport(self.receiver),
@@ -143,7 +147,7 @@ class World:
             state.close()
 
     def results(self, names: Iterable[str] = (), killer: Killer | None = None, **more) -> list[Result]:
-        found = project.load(self.folder, "duckdb")
+        found = project.load(self.folder, self.engine.dialect)
         assert not found.errors, found.errors
         with self.worker(**more) as worker:
             if killer:
@@ -159,10 +163,10 @@ class World:
         return result
 
     def plan(self):
-        found = project.load(self.folder, "duckdb")
+        found = project.load(self.folder, self.engine.dialect)
         [audience] = found.audiences
         [sync] = audience.syncs
-        with Warehouse(make_url(f"duckdb:///{self.warehouse_file}"), "audience_sync") as warehouse:
+        with Warehouse(self.url, "audience_sync") as warehouse:
             return preview.preview(warehouse, audience, found.bindings[sync.name], self.moment)[0]
 
     def ledger(self) -> set[tuple]:
@@ -209,11 +213,12 @@ class World:
         (self.folder / "connectors").mkdir(exist_ok=True)
         (self.folder / "connectors" / "webhook.py").write_text(SMALL.format(batch=batch, concurrency=concurrency))
 
-    def copy(self, folder: Path) -> World:
-        """The same world once more, in another folder."""
+    def copy(self, folder: Path, databases: Callable | None = None) -> World:
+        """The same world once more, in another folder, and in one of these databases."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         other = copy.copy(self)
-        other.folder, other.warehouse_file = folder, folder / self.warehouse_file.name
+        other.engine = type(self.engine)(databases)
+        other.folder, other.url = folder, other.engine.copy(self.url, folder)
         other.state_file = folder / "state" / self.state_file.name
         other.receiver = copy.deepcopy(self.receiver)
         # The copy of a state database would be another one to the warehouse: here it takes the place of the first.

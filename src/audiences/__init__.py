@@ -8,34 +8,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audiences.connector import Chosen, Connector, Limits
-    from audiences.errors import BatchRefused, DefinitionError, DeliveryError, Unanswered
+    from audiences.connector import Category, Chosen, Connector, Limits, Proof
+    from audiences.errors import AudienceError, BatchRefused, DefinitionError, DeliveryError, Unanswered
+    from audiences.http.grants import ClientCredentials, RefreshToken, ServiceAccount
+    from audiences.http.oauth1 import OAuth1
     from audiences.identity import Form, ident_sql
     from audiences.journal import Journal, supplant
     from audiences.member import Member, Receipt
+    from audiences.property import ByProperty, Change, Mark
 
 __all__ = [
+    "AudienceError",
     "BatchRefused",
+    "ByProperty",
+    "Category",
+    "Change",
     "Chosen",
+    "ClientCredentials",
     "Connector",
     "DefinitionError",
     "DeliveryError",
     "Form",
     "Journal",
     "Limits",
+    "Mark",
     "Member",
+    "OAuth1",
+    "Proof",
     "Receipt",
+    "RefreshToken",
+    "ServiceAccount",
     "Unanswered",
     "ident_sql",
     "supplant",
 ]
 
 _ROOMS = {
-    "connector": ("Chosen", "Connector", "Limits"),
-    "errors": ("BatchRefused", "DefinitionError", "DeliveryError", "Unanswered"),
+    "connector": ("Category", "Chosen", "Connector", "Limits", "Proof"),
+    "errors": ("AudienceError", "BatchRefused", "DefinitionError", "DeliveryError", "Unanswered"),
+    "http.grants": ("ClientCredentials", "RefreshToken", "ServiceAccount"),
+    "http.oauth1": ("OAuth1",),
     "identity": ("Form", "ident_sql"),
     "journal": ("Journal", "supplant"),
     "member": ("Member", "Receipt"),
+    "property": ("ByProperty", "Change", "Mark"),
 }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 Mode = Literal["mirror", "upsert", "add"]
+TABLE_LENGTH = 45  # PostgreSQL cuts names at 63 bytes, and our tables have a prefix and a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Sync:
     list_id: str | None = None
     mode: Mode = "mirror"
     paused: bool = False
+    experimental: bool = False
     renamed_from: str | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     line: int = 0
@@ -59,7 +63,7 @@ class Sync:
     @property
     def table(self) -> str:
         """`audience__section`, as tables write it."""
-        return f"{self.audience}__{self.section}"
+        return table_name(self.name)
 
     @property
     def shown_list(self) -> str:
@@ -70,7 +74,7 @@ class Sync:
 class Audience:
     """One file under audiences/: who belongs, and where they are kept in step.
 
-    key:      the column that names a member
+    key:      the columns that name a member; mostly one
     schedule: five cron fields, or @daily and its like; timezone: an IANA name
     select:   the SQL below the header, as written, without a closing semicolon
     fingerprint: sha256 of the file's text, as hex
@@ -80,7 +84,7 @@ class Audience:
     path: Path
     about: str
     owner: str
-    key: str
+    key: tuple[str, ...]
     schedule: str
     timezone: str
     paused: bool
@@ -88,3 +92,20 @@ class Audience:
     syncs: tuple[Sync, ...]
     guard: Guard
     fingerprint: str
+
+    @property
+    def key_columns(self) -> str:
+        """The key as a header writes it, but for the quotes around a single column."""
+        return self.key[0] if len(self.key) == 1 else json.dumps(self.key)
+
+
+def table_name(sync: str) -> str:
+    """`audience.section` as tables write it. A long name is cut, and told from its like by a hash of the whole.
+
+    Neither name has two underscores in a row, so three are in no name that was not cut.
+    """
+    written = sync.replace(".", "__")
+    if len(written) <= TABLE_LENGTH:
+        return written
+    mark = sha256(sync.encode()).hexdigest()[:12]
+    return f"{written[: TABLE_LENGTH - len(mark) - 3].rstrip('_')}___{mark}"

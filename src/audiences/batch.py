@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     REFUSED: definitely not applied, and not to be tried again soon
     NO:      definitely not applied, may be tried in the next run
     DOUBT:   refused, after an attempt that had no answer
+    TICKET:  taken in, and judged later
     A row that may have been sent and has none of these is in doubt, too.
     """
 
@@ -26,6 +27,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     NO = "no"
     DOUBT = "doubt"
+    TICKET = "ticket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,17 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Rows of one verb, lo to hi, both included; again: of those who were refused before."""
+    """Rows of one verb, lo to hi, both included.
+
+    again:   of those who were refused before
+    list_id: the list of all of them; None where they are of several
+    """
 
     verb: str
     again: bool
     lo: int
     hi: int
+    list_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class Sent:
     """What became of a batch. Rows that no verdict names may have been applied.
 
     reasons: key -> the provider's words, people masked, for each refusal
+    tickets: the provider's name for a job -> the rows that it will judge
     error:   why the sync must stop
     """
 
@@ -75,7 +83,16 @@ class Sent:
     rows: int
     calls: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
+    tickets: Mapping[str, Sequence[Range]] = field(default_factory=dict)
     error: AudienceError | None = None
+
+    def verdicts(self) -> Iterator[tuple[Verdict, Range, str | None]]:
+        """A verdict, its rows, and the ticket of the job that will judge them, where there is one."""
+        for verdict, spans in self.found.items():
+            if verdict is not Verdict.TICKET:
+                yield from ((verdict, span, None) for span in spans)
+        for ticket, spans in self.tickets.items():
+            yield from ((Verdict.TICKET, span, ticket) for span in spans)
 
 
 def cut(phase: Phase, rows: Rows, size: int) -> Iterator[Batch]:
@@ -84,22 +101,28 @@ def cut(phase: Phase, rows: Rows, size: int) -> Iterator[Batch]:
     while start < len(rows.members):
         end = start + size
         members, idents, lists = rows.members[start:end], rows.idents[start:end], rows.lists[start:end]
-        count = _together([member.key for member in members], idents, lists)
-        yield Batch(phase.verb, phase.again, lists[0], members[:count], frozenset(idents[:count]))
-        start += count
+        names = frozenset(idents)
+        if len(names) < len(members) or not _alike(members, lists):
+            members = members[: _together(members, idents, lists)]
+            names = frozenset(idents[: len(members)])
+        yield Batch(phase.verb, phase.again, lists[0], members, names)
+        start += len(members)
 
 
-def _together(keys: Sequence[str], idents: Sequence[str], lists: Sequence[str]) -> int:
-    """How many of these rows, from the first, can be one batch. Nearly always all of them: sets tell that at once."""
-    if len(set(keys)) == len(set(idents)) == len(keys) and len(set(lists)) == 1:
-        return len(keys)
+def _alike(members: Sequence[Member], lists: Sequence[str]) -> bool:
+    """Whether these are of one list, and no key is among them twice: nearly always, and it is told at once."""
+    return lists.count(lists[0]) == len(lists) and len({member.key for member in members}) == len(members)
+
+
+def _together(members: Sequence[Member], idents: Sequence[str], lists: Sequence[str]) -> int:
+    """How many of these rows, from the first, can be one batch."""
     seen_keys, seen_idents = set[str](), set[str]()
-    for at, (key, ident, list_id) in enumerate(zip(keys, idents, lists, strict=True)):
-        if list_id != lists[0] or key in seen_keys or ident in seen_idents:
+    for at, (member, ident, list_id) in enumerate(zip(members, idents, lists, strict=True)):
+        if list_id != lists[0] or member.key in seen_keys or ident in seen_idents:
             return at
-        seen_keys.add(key)
+        seen_keys.add(member.key)
         seen_idents.add(ident)
-    return len(keys)
+    return len(members)
 
 
 def whole(batch: Batch, verdict: Verdict) -> Sent:

@@ -26,6 +26,7 @@ class Book:
     fence: Fence
     held: Lease
     reader: Reader
+    order: Sequence[Phase]
     settlement: Settlement
     flush: Callable[[], None]
     batch: int
@@ -38,7 +39,7 @@ class Book:
         self.last = self.clock()
 
     def phases(self) -> Sequence[Phase]:
-        return self.reader.phases()
+        return self.order
 
     def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range]) -> Rows:
         return self.reader.rows(phase, lo, hi, failed)
@@ -65,6 +66,6 @@ class Book:
         self.took = self.last - began
 
     def _write(self, done: Sequence[Sent], intent: int | None) -> None:
-        found = [(verdict, span) for sent in done for verdict, spans in sent.found.items() for span in spans]
+        found = [row for sent in done for row in sent.verdicts()]
         reasons = {key: reason for sent in done for key, reason in sent.reasons.items()}
         verdicts.record(self.held, self.reader.outbox, found, reasons, intent)

@@ -7,10 +7,10 @@ the counts: they come from the very evaluation that they describe. Nothing here 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from audiences.terms import Terms, fields, sent
-from audiences.warehouse import literal, quoted
+from audiences.terms import Known, Terms, fields, sent
+from audiences.warehouse import Words, literal
 
 COUNTS = (
     "rows",  # rows of the query
@@ -26,23 +26,10 @@ COUNTS = (
     "removed",
     "waiting",  # refused before, unchanged, not yet due
     "unknown",  # claims in doubt that only read-back or a person can resolve
+    "pending",  # members who wait for the provider's verdict
 )
-KEY = '"key"'
+KEY = 'r."key"'  # not `"key"` alone: inside of an `exists` that would be another's
 REPEATED = 'rep as (select "key" from r where "key" is not null group by "key" having count(*) > 1)'
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger is like before a comparison.
-
-    columns: its columns and their types; empty where there is no ledger
-    empty:   whether neither the ledger nor the refused hold a row
-    wide:    whether another rule may have written it, so that idents must be compared, too
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    empty: bool = True
-    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +38,21 @@ class Changes:
 
     source:          the audience's SQL, or a table that holds its rows
     types:           column of the query -> its type
+    key:             the key of a row `q` of the source, as an SQL expression
     ledger, refused: our tables, quoted, or what stands for them; now: the moment, as an SQL literal
+    frozen:          key and ident of those who are neither sent nor lost, as a SELECT; empty: there can be nobody
     repeated:        whether keys that the query returns more than once are looked for and left out
     """
 
+    words: Words
     terms: Terms
     source: str
     types: Mapping[str, str]
+    key: str
     known: Known
     ledger: str
     refused: str
+    frozen: str
     now: str
     repeated: bool = False
 
@@ -73,12 +65,12 @@ class Changes:
         """The comparison with a ledger that holds someone."""
         return f"""with r as materialized ({self._rows()}),
 {REPEATED + "," if self.repeated else ""}
-s as (select * from r where "key" is not null{self._once('"key"')}),
+s as (select * from r where "key" is not null{self._once('r."key"')}),
 j as materialized ({self._joined()}),
 gone as (select lk, li, ll, {self._each("p{i}")}, si is not null as wanted,
   si is not null and ll = {self._list} as moved from j
   where lk is not null and (si is null or si <> li or ll <> {self._list}){self._once("lk")}),
-near as materialized (select l."key", l.ident, l.list, l.sure from {self.ledger} l
+{self._doubts()}near as materialized (select l."key", l.ident, l.list, l.sure from {self.ledger} l
   where l.ident in (select li from gone
     union all select si from j where lk is not null and (si <> li or ll <> {self._list}))),
 held as ({self._held()}),
@@ -113,11 +105,12 @@ from r where {"true" if whole else fit}"""
         rows, ident = self._rows(), self._ident("r")
         if made:
             rows, ident = f'select "key", ident, {self._each("{sent} as c{i}")} from {made}', "r.ident"
-        once = f"{KEY} is not null{self._once(KEY)}"
+        once = f"{KEY} is not null" + (' and rep."key" is null' if self.repeated else "")
         named = f"count(case when {once} then {ident} end)"
         return f"""with r as ({rows}){", " + REPEATED if self.repeated else ""}
-select count(*), count("key"), count("key"), count(distinct "key"), 0, 0, {self._repeated_keys()},
-  count(case when {once} then 1 end) - {named}, {named}, 0, 0, 0, 0{self._filled()} from r"""
+select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self._repeated_keys()},
+  count(case when {once} then 1 end) - {named}, {named}, 0, 0, 0, 0, 0{self._filled()}
+from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
 
     @property
     def _list(self) -> str:
@@ -132,7 +125,7 @@ select count(*), count("key"), count("key"), count(distinct "key"), 0, 0, {self.
         return self.terms.ident(f'{row}."key"', columns)
 
     def _once(self, key: str) -> str:
-        return f' and {key} not in (select "key" from rep)' if self.repeated else ""
+        return f' and not exists (select 1 from rep where rep."key" = {key})' if self.repeated else ""
 
     def _repeated_keys(self) -> str:
         return "(select count(*) from rep)" if self.repeated else "0"
@@ -142,14 +135,15 @@ select count(*), count("key"), count("key"), count(distinct "key"), 0, 0, {self.
 
     def _rows(self) -> str:
         """The audience: key, c0, c1 …; a field that is no longer sent is NULL."""
-        now = [f"q.{quoted(column)} as c{i}" for i, column in enumerate(self.terms.send.values())]
+        taken = [self.words.taken(column, self.types[column]) for column in self.terms.send.values()]
+        now = [f"{column} as c{i}" for i, column in enumerate(taken)]
         once = [
             f"cast(null as {self.known.columns['sent_' + name]}) as c{i}"
             for i, name in enumerate(self.fields)
             if name not in self.terms.send
         ]
         # The line break: the SQL may end in a line comment.
-        return f'select q.{quoted(self.terms.key)} as "key", {", ".join(now + once)} from (\n{self.source}\n) as q'
+        return f'select {self.key} as "key", {", ".join(now + once)} from (\n{self.source}\n) as q'
 
     def _before(self, name: str) -> str:
         """What the ledger holds for a field, in the type that the query has now."""
@@ -157,7 +151,7 @@ select count(*), count("key"), count("key"), count(distinct "key"), 0, 0, {self.
         if held is None:
             return f"cast(null as {wanted})"
         column = f"l.{sent(name)}"
-        return column if wanted in (None, held) else f"try_cast({column} as {wanted})"
+        return column if wanted is None or wanted == held else self.words.fitted(column, wanted)
 
     def _joined(self) -> str:
         """The one pass over everything, on the key in its own type: whatever differs, with the ident of those only."""
@@ -184,20 +178,22 @@ select count(*), count("key"), count("key"), count(distinct "key"), 0, 0, {self.
         """Members to send: new, changed, in doubt, or under another ident; whether one waits after a refusal."""
         known = "and ".join(f"f.{sent(name)} is not distinct from j.c{i} " for i, name in enumerate(self.terms.send))
         sure = f'select 1 from {self.ledger} l where l."key" = sk and l.sure'
-        only_new = f" and (lk is null or not exists ({sure}))" if self.terms.mode == "add" else ""
-        return f"""select distinct sk, si, {self._each("c{i}")}, lk is not null as had,
-  exists (select 1 from {self.refused} f where f."key" = sk) as again,
-  exists (select 1 from {self.refused} f where f."key" = sk and f.ident = si and f.list = {self._list} and {known}
-    and f.retry_at > {self.now}) as waits,
+        only_new = f" and not exists ({sure})" if self.terms.mode == "add" else ""
+        # Joins, for a claim and a refusal are unique: PostgreSQL would look each `exists` up row by row.
+        return f"""select distinct sk, si, {self._each("c{i}")}, lk is not null as had, f."key" is not null as again,
+  coalesce(f.ident = si and f.list = {self._list} and {known}and f.retry_at > {self.now}, false) as waits,
   {self._frozen("sk", "si")} as frozen
-  from j where si is not null and (lk is null or (si = li and ll = {self._list})
-    or not exists (select 1 from near n where n."key" = sk and n.ident = si and n.list = {self._list})){only_new}"""
+  from j left join near n on n."key" = sk and n.ident = si and n.list = {self._list}
+    left join {self.refused} f on f."key" = sk
+  where si is not null and (lk is null or (si = li and ll = {self._list}) or n."key" is null){only_new}"""
+
+    def _doubts(self) -> str:
+        return f"doubt as materialized ({self.frozen}),\n" if self.frozen else ""
 
     def _frozen(self, key: str, ident: str) -> str:
-        """A claim in doubt of a connector whose verbs are not safe to repeat waits for read-back or a person."""
-        if self.terms.repeatable:
+        if not self.frozen:
             return "false"
-        doubt = f"select 1 from {self.ledger} u where not u.sure and"
+        doubt = "select 1 from doubt u where"
         return f'(exists ({doubt} u."key" = {key}) or exists ({doubt} u.ident = {ident}))'
 
     def _todo(self) -> str:
@@ -237,6 +233,7 @@ select count(*), count("key"), count("key"), count(distinct "key"), 0, 0, {self.
             "removed": self._removed(),
             "waiting": "(select count(*) from want where waits)",
             "unknown": "0" if self.terms.repeatable else f"(select count(*) from {self.ledger} where not sure)",
+            "pending": '(select count(distinct "key") from doubt)' if self.terms.judged_within else "0",
         }
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
         counts += [f"cast(n.v{i} as varchar)" for i in range(len(self.terms.send))]

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from audiences.audience import Audience
-from audiences.changes import Changes, Known
+from audiences.changes import Changes
 from audiences.control import Control
 from audiences.errors import DefinitionError
 from audiences.project import Binding
-from audiences.terms import SENT, Terms, sent
-from audiences.warehouse import Warehouse, literal, quoted
+from audiences.terms import SENT, Known, Terms, sent
+from audiences.warehouse import Warehouse, Words, literal, quoted
+
+KINDS = ("ledger", "refused", "pending")
 
 
 def terms(audience: Audience, binding: Binding, types: Mapping[str, str], list_id: str) -> Terms:
@@ -20,12 +22,13 @@ def terms(audience: Audience, binding: Binding, types: Mapping[str, str], list_i
     sync = binding.sync
     return Terms(
         sync.table,
-        column(audience, audience.key, types),
+        tuple(column(audience, part, types) for part in audience.key),
         {name: column(audience, wanted, types) for name, wanted in sync.send.items()},
         binding.identity,
         list_id,
         sync.mode,
         binding.connector.repeatable,
+        binding.connector.judged_within,
     )
 
 
@@ -46,12 +49,32 @@ def changes(
     warehouse: Warehouse, terms: Terms, source: str, types: Mapping[str, str], control: Control | None, now: datetime
 ) -> Changes:
     """The comparison of `source` with what the ledger holds at this moment."""
-    found = known(warehouse, terms, control)
-    ledger = shaped(warehouse, f"ledger_{terms.table}", {**found.columns, "key": types[terms.key]})
+    words, found = warehouse.words, known(warehouse, terms, control)
+    key, key_type = words.key(terms.key, types)
+    ledger = shaped(warehouse, f"ledger_{terms.table}", {**found.columns, "key": key_type})
     sent_now = {SENT + name: types[column] for name, column in terms.send.items()}
-    waiting = {"key": types[terms.key], "ident": "VARCHAR", "list": "VARCHAR", "retry_at": "TIMESTAMP", **sent_now}
+    waiting = {"key": key_type, "ident": words.text, "list": words.text, "retry_at": words.moment, **sent_now}
     refused = shaped(warehouse, f"refused_{terms.table}", waiting)
-    return Changes(terms, source, types, found, ledger, refused, moment(now))
+    pending = shaped(warehouse, f"pending_{terms.table}", {"key": key_type, "ident": words.text})
+    held = frozen(terms, ledger, pending, now)
+    return Changes(words, terms, source, types, key, found, ledger, refused, held, moment(now))
+
+
+def frozen(terms: Terms, ledger: str, pending: str, now: datetime) -> str:
+    """Who is neither sent nor lost, as a SELECT of key and ident; empty where there can be nobody.
+
+    A claim in doubt of a connector whose verbs are not safe to repeat waits for read-back or a person. Whoever has an
+    open ticket waits for the provider's verdict; so does a young doubt, for its ticket may have been lost.
+    """
+    doubts = f'select l."key", l.ident from {ledger} l where not l.sure'
+    parts = []
+    if terms.judged_within:
+        parts.append(f'select p."key", p.ident from {pending} p')
+    if terms.judged_within and terms.repeatable:
+        parts.append(f'{doubts} and l."at" > {moment(now - terms.judged_within)}')
+    if not terms.repeatable:
+        parts.append(doubts)
+    return " union all ".join(parts)
 
 
 def shaped(warehouse: Warehouse, table: str, wanted: Mapping[str, str]) -> str:
@@ -59,15 +82,18 @@ def shaped(warehouse: Warehouse, table: str, wanted: Mapping[str, str]) -> str:
     held = warehouse.columns(table)
     if wanted.items() <= held.items():
         return warehouse.table(table)
-    columns = ", ".join(f"{_cast(name, kind, held)} as {quoted(name)}" for name, kind in wanted.items())
+    columns = ", ".join(
+        f"{_cast(warehouse.words, name, kind, held)} as {quoted(name)}" for name, kind in wanted.items()
+    )
     return f"(select {columns} from {warehouse.table(table)})" if held else f"(select {columns} where false)"
 
 
-def _cast(name: str, kind: str, held: Mapping[str, str]) -> str:
+def _cast(words: Words, name: str, kind: str, held: Mapping[str, str]) -> str:
     if name not in held:
         return f"cast(null as {kind})"
-    cast = "cast" if name == "key" else "try_cast"
-    return quoted(name) if held[name] == kind else f"{cast}({quoted(name)} as {kind})"
+    if held[name] == kind:
+        return quoted(name)
+    return f"cast({quoted(name)} as {kind})" if name == "key" else words.fitted(quoted(name), kind)
 
 
 def known(warehouse: Warehouse, terms: Terms, control: Control | None) -> Known:
@@ -75,7 +101,7 @@ def known(warehouse: Warehouse, terms: Terms, control: Control | None) -> Known:
     columns = warehouse.columns(f"ledger_{terms.table}")
     if not columns or control is None:
         return Known()
-    tables = [name for name in (f"ledger_{terms.table}", f"refused_{terms.table}") if warehouse.columns(name)]
+    tables = [name for kind in KINDS if warehouse.columns(name := f"{kind}_{terms.table}")]
     [(empty,)] = warehouse.run(
         "select " + " and ".join(f"not exists (select 1 from {warehouse.table(name)})" for name in tables)
     )
@@ -112,10 +138,10 @@ def explained(warehouse: Warehouse, changes: Changes, filled: Mapping[str, int])
 
 
 def same_key(audience: Audience, known: Control | None) -> None:
-    """Raise DefinitionError where a ledger was kept by another key column."""
-    if known and known.key_columns not in (None, audience.key):
+    """Raise DefinitionError where a ledger was kept by another key."""
+    if known and known.key_columns not in (None, audience.key_columns):
         raise DefinitionError(
-            f"{audience.path.name} now has key = {audience.key!r}; its ledger is kept by {known.key_columns!r}",
+            f"{audience.path.name} now has the key {audience.key_columns}; its ledger is kept by {known.key_columns}",
             do="write the old key again; or forget who is listed, which removes nobody:"
             f" audiences forget {audience.name}.…",
         )

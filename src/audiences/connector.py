@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import httpx
@@ -26,13 +28,42 @@ class Limits:
     per_second: float = float("inf")
 
 
+class Category(StrEnum):
+    """The kind of destination; ANY where it is whatever its owner makes of it."""
+
+    EMAIL = "email"
+    ADS = "ads"
+    CRM = "CRM"
+    IN_APP = "in-app"
+    ANALYTICS = "analytics"
+    ANY = "any"
+
+
+class Proof(StrEnum):
+    """What the calls of a connector were held against, the strongest first.
+
+    SPECIFICATION: a test holds every request against the vendor's own published specification
+    SDK:           what the vendor's own client library sends and reads
+    DOCUMENTATION: the pages that its docstring names
+    UNSTATED:      its author says nothing
+    EXPERIMENTAL:  none of these is enough to rely on; a sync has to ask for it
+    """
+
+    SPECIFICATION = "specification"
+    SDK = "sdk"
+    DOCUMENTATION = "documentation"
+    UNSTATED = "unstated"
+    EXPERIMENTAL = "experimental"
+
+
 class Connector(ABC):
     """Keep one provider's lists equal to what was asked.
 
     `self.http` is an httpx.Client that is already paced, retried and logged; it is closed by the worker.
     It raises for every answer that is not 2xx, so a verb only reads success. An answer that a verb wants to
-    read itself is named: `self.http.post(…, extensions={"expect": {404}})`. Headers that hold for one attempt only,
-    such as a signature with its time, are asked for: `extensions={"sign": lambda body: {…}}`.
+    read itself is named: `self.http.post(…, extensions={"expect": {404}})`; a POST that only looks is said to:
+    `extensions={"reads": True}`. Headers that hold for one attempt only, such as a signature with its time, are asked
+    for: `extensions={"sign": lambda body: {…}}`.
 
     Both verbs are safe to repeat, unless `repeatable` is False: then a batch without an answer is never sent
     again, but kept as unknown until someone says what became of it.
@@ -42,6 +73,9 @@ class Connector(ABC):
     forms: ClassVar[Mapping[str, Form]] = {"email": Form.CASELESS}  # of identifying fields; the others are EXACT
     limits: ClassVar[Limits]
     repeatable: ClassVar[bool] = True
+    category: ClassVar[Category] = Category.ANY
+    proof: ClassVar[Proof] = Proof.UNSTATED
+    judged_within: ClassVar[timedelta] = timedelta(0)  # for tickets: the longest that a job of the provider's takes
 
     class Settings(BaseSettings):
         """The account: `api_key` of the section `hubspot_eu` is read from HUBSPOT_EU_API_KEY."""
@@ -70,7 +104,12 @@ class Connector(ABC):
                 "nothing that is sent identifies a member to this connector",
                 do=f"add one of these to send: {', '.join(sorted(cls.identified_by))}",
             )
-        return {name: cls.forms.get(name, Form.EXACT) for name in found}
+        return cls.formed(found)
+
+    @classmethod
+    def formed(cls, names: Iterable[str]) -> Mapping[str, Form]:
+        """These fields, each with the form in which the provider compares it."""
+        return {name: cls.forms.get(name, Form.EXACT) for name in names}
 
     def ident(self, member: Member) -> str:
         """The member's identifier in its normal form; the key where no field identifies it."""
@@ -89,7 +128,28 @@ class Connector(ABC):
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         """Make each member absent. A member who is not there is accepted."""
 
+    @classmethod
+    def passes_in(cls, answer: httpx.Response) -> float | None:
+        """Seconds after which a call that got this answer, no success, may be made again; None: what HTTP says of it.
+
+        For what HTTP does not say: a status of the provider's own, a pause that is only documented, a quota that is
+        used up until midnight (`math.inf`: the sync is deferred at once). A Retry-After is never undercut.
+        """
+        return None
+
+    @classmethod
+    def judges_later(cls) -> bool:
+        """Whether the provider may answer with a ticket."""
+        return cls.outcome is not Connector.outcome
+
     # The verbs below are optional: what a connector does not write, its provider cannot do.
+
+    def check(self) -> None:
+        """Make one call that needs the account's credentials and changes nothing; it raises as every call does.
+
+        Raises NotImplementedError where there is none, or none with these settings.
+        """
+        raise NotImplementedError
 
     def prepare(self, name: str) -> str:
         """The id of the list with this name, found or created. By default a list's name is its id."""
@@ -98,8 +158,11 @@ class Connector(ABC):
     def flush(self, list_id: str) -> None:
         """Make everything accepted so far visible. Called at checkpoints and at the end of a run."""
 
-    def outcome(self, ticket: str) -> Receipt | None:
-        """What became of a batch that was accepted with this ticket; None is "not yet"."""
+    def outcome(self, ticket: str, members: Sequence[Member]) -> Receipt | None:
+        """What became of a batch that was taken in with this ticket; None is "not yet". May be asked again and again.
+
+        members: those that the ticket speaks of, as they were sent; the receipt speaks of each of them
+        """
         raise NotImplementedError
 
     def members(self, list_id: str) -> Iterable[Mapping[str, object]]:
@@ -124,4 +187,4 @@ class Chosen(Connector):
                 f"identify names {missing[0]!r}, which is not sent",
                 do=f"add it to send, or choose from: {', '.join(send)}",
             )
-        return {name: cls.forms.get(name, Form.EXACT) for name in names}
+        return cls.formed(names)

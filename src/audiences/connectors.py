@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
+from inspect import get_annotations
 from pathlib import Path
 from types import ModuleType
 
@@ -109,13 +110,16 @@ def _line(error: BaseException, path: Path) -> int:
 
 
 def _whole(path: Path, cls: type[Connector]) -> type[Connector]:
-    missing = sorted(cls.__abstractmethods__) + ([] if hasattr(cls, "limits") else ["limits"])
+    # What a base class names in its annotations and gives no value, its connectors have to give.
+    stated = {name: str(kind) for base in cls.__mro__ for name, kind in get_annotations(base).items()}
+    silent = sorted(name for name, kind in stated.items() if "ClassVar" in kind and not hasattr(cls, name))
+    missing = sorted(cls.__abstractmethods__) + silent
     if missing:
         raise DefinitionError(f"{path}: {cls.__name__} has no {', '.join(missing)}", do="write what is missing")
-    if cls.outcome is not Connector.outcome:
+    if cls.judges_later() and not cls.judged_within:
         raise DefinitionError(
-            f"{path}: {cls.__name__} writes outcome, and tickets are not followed yet in this release",
-            do="leave outcome out, and return a Receipt once the provider has judged",
+            f"{path}: {cls.__name__} writes outcome, and not how long a job of the provider's takes at most",
+            do="write judged_within = timedelta(hours=…): so long a batch whose ticket was lost may still be applied",
         )
     return cls
 

@@ -51,9 +51,10 @@ class Fence:
     def control(self) -> str:
         return self.warehouse.table(f"control_{self.table}")
 
-    def holds(self, outbox: int) -> str:
-        """The fence as a condition of a statement that settles this outbox."""
-        return f"exists (select 1 from {self.control} where epoch = {self.epoch} and outbox = {outbox})"
+    def holds(self, outbox: int | None) -> str:
+        """The fence as a condition of a statement that settles this outbox; None: one that closed long ago."""
+        here = "" if outbox is None else f" and outbox = {outbox}"
+        return f"exists (select 1 from {self.control} where epoch = {self.epoch}{here})"
 
     def update(self, change: str, within: int | None = None, **values: object) -> None:
         """Change the control row; within: only while that outbox is open. LeaseLost where a newer run has it."""
@@ -112,9 +113,9 @@ def take(
     sql = f"update {fence.control} set epoch = {epoch}, holder = :holder where epoch = {seen}"
     for attempt in range(20):
         try:
-            changed = warehouse.change(sql, holder=holder)
+            changed = warehouse.change_now(sql, holder=holder)
             break
-        except Conflict:  # an older run is settling at this moment: DuckDB does not wait for it
+        except Conflict:  # an older run is settling at this moment; it is met again, not waited for
             sleep(0.1 * (attempt + 1))
     else:
         raise WarehouseError(

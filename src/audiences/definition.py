@@ -14,8 +14,6 @@ from audiences.header import Cut
 from audiences.keys import NAME, NAME_RULE, SyncKeys
 from audiences.place import Place, meant
 
-TABLE_LENGTH = 45  # PostgreSQL cuts names at 63 bytes, and our tables have a prefix and a number
-
 
 def load(path: Path, dialect: str) -> Audience:
     """Read `path`; `dialect` is sqlglot's name of the warehouse's SQL.
@@ -27,7 +25,8 @@ def load(path: Path, dialect: str) -> Audience:
     head = header.read(file)
     select = query.checked(file.sql, dialect, Place(path, file.sql_first))
     returned = query.output_names(select, dialect)
-    _returned(file.place("key"), "key", head.key, returned)
+    for column in head.key:
+        _returned(file.place("key"), "key", column, returned)
     return Audience(
         name=name,
         path=path,
@@ -54,7 +53,7 @@ def _sync(file: Cut, audience: str, section: str, keys: SyncKeys, returned: Sequ
     place = file.place("sync", section)
     for field, column in keys.send.items():
         _returned(file.place("sync", section, "send", field), "send", column, returned)
-    sync = Sync(
+    return Sync(
         audience=audience,
         section=section,
         connector=keys.connector or section,
@@ -63,16 +62,11 @@ def _sync(file: Cut, audience: str, section: str, keys: SyncKeys, returned: Sequ
         list_id=keys.list_id,
         mode=keys.mode,
         paused=keys.paused,
+        experimental=keys.experimental,
         renamed_from=keys.renamed_from,
         options=keys.model_extra or {},
         line=place.line,
     )
-    if len(sync.table) > TABLE_LENGTH:
-        raise DefinitionError(
-            f"{place} makes the name {sync.table!r}, {len(sync.table)} characters long",
-            do=f"shorten the file's name or the section's: both with two underscores have {TABLE_LENGTH} characters",
-        )
-    return sync
 
 
 def _returned(place: Place, key: str, column: str, returned: Sequence[str] | None) -> None:

@@ -10,6 +10,7 @@ import contextvars
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -72,19 +73,38 @@ class Delivery:
         return self.error is not None or self.stopped
 
     def _deliver(self, phase: Phase, pool: ThreadPoolExecutor) -> None:
-        for batch in self._batches(phase):
+        batches = self._batches(phase)
+        while group := list(islice(batches, self._together)):
             if phase.verb == "release":
-                self.landed.append(whole(batch, Verdict.OK))
+                self.landed += [whole(batch, Verdict.OK) for batch in group]
                 continue
-            while self.flying and (len(self.flying) >= self.connector.limits.concurrency or self._meets(batch)):
-                self._land()
+            self._room(len(group))
             self._checkpoint()
             self.stopped = self.stopped or self.stop()
             if self.over:
                 return
-            self.book.intend(batch.members[-1].seq + 1, self._taken())
-            here = contextvars.copy_context()  # what is bound to the log: run, audience, sync
-            self.flying[pool.submit(here.run, send, self.connector, batch)] = batch
+            self.book.intend(group[-1].members[-1].seq + 1, self._taken())
+            for batch in group:
+                self._start(batch, pool)
+
+    @property
+    def _together(self) -> int:
+        """Batches that are written down in one commit: never more in doubt than may be in flight."""
+        return max(1, self.connector.limits.concurrency // 2)
+
+    def _room(self, batches: int) -> None:
+        while self.flying and len(self.flying) + batches > self.connector.limits.concurrency:
+            self._land()
+
+    def _start(self, batch: Batch, pool: ThreadPoolExecutor) -> None:
+        """Send it as soon as no batch in flight names one of its identifiers; not at all after an error."""
+        while any(not batch.idents.isdisjoint(other.idents) for other in self.flying.values()):
+            self._land()
+        if self.error:
+            self.landed.append(whole(batch, Verdict.NO))
+            return
+        here = contextvars.copy_context()  # what is bound to the log: run, audience, sync
+        self.flying[pool.submit(here.run, send, self.connector, batch)] = batch
 
     def _checkpoint(self) -> None:
         if self.book.due():
@@ -106,10 +126,6 @@ class Delivery:
                 self.landed.append(Sent({Verdict.NO: ranges.of(rows.held)}, rows=len(rows.held)))
             yield from cut(phase, rows, size)
 
-    def _meets(self, batch: Batch) -> bool:
-        """Whether a batch in flight names one of its identifiers."""
-        return any(not batch.idents.isdisjoint(other.idents) for other in self.flying.values())
-
     def _land(self, everything: bool = False) -> None:
         """Wait for the calls in flight: for one of them, or for all."""
         while self.flying:
@@ -124,7 +140,7 @@ class Delivery:
         self.landed.append(sent)
         self.error = self.error or sent.error
         if batch.verb == "move":
-            ok = sent.found.get(Verdict.OK, [])
+            ok = [*sent.found.get(Verdict.OK, []), *sent.found.get(Verdict.TICKET, [])]
             left = [member.seq for member in batch.members if not any(lo <= member.seq <= hi for lo, hi in ok)]
             self.failed += [(seq, seq) for seq in left]
         self.told(sent.rows)

@@ -32,6 +32,7 @@ _DUCKDB: Calls = {
     "shows secrets": "getenv current_setting duckdb_secrets duckdb_settings which_secret",
 }
 
+# Held against a server's own catalogue, with its contributed extensions, in tests/test_query_postgres.py.
 # https://www.postgresql.org/docs/current/functions-admin.html, functions-xml, lo-funcs, dblink, tablefunc;
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/postgresql-s3-export.html for aws_s3 and aws_lambda
 _POSTGRES: Calls = {
@@ -46,12 +47,17 @@ _POSTGRES: Calls = {
         nextval setval lo_* lowrite pg_file_* pg_notify pg_create_* pg_drop_* pg_copy_* pg_logical_* pg_replication_*
         pg_sync_replication_slots pg_restore_* pg_clear_* pg_set_* pg_import_system_collations
         query_export_to_s3 table_import_from_s3 pg_stat_*reset* pg_wal_replay_* pg_switch_wal pg_log_*
-        pg_export_snapshot pg_prewarm autoprewarm_* pg_buffercache_evict* pg_extension_config_dump""",
+        pg_export_snapshot pg_prewarm autoprewarm_* pg_buffercache_evict* pg_extension_config_dump binary_upgrade_*
+        brin_summarize_* brin_desummarize_* gin_clean_pending_list heap_force_* pg_truncate_visibility_map pg_nextoid
+        pg_stop_making_pinned_objects pg_stat_force_next_flush""",
+    "reads pages and logs, past all rights": """
+        get_raw_page bt_metap bt_page_* bt_multi_page_* fsm_page_contents pg_get_wal_block_info pg_get_wal_record*
+        pg_get_logical_* pg_wal_summary_contents""",
     "ends sessions or stops the server": """
         pg_terminate_backend pg_cancel_backend pg_promote pg_reload_conf pg_rotate_logfile* pg_start_backup
         pg_stop_backup pg_backup_*""",
     "takes locks": "pg_advisory_* pg_try_advisory_*",
-    "changes settings": "set_config setseed",
+    "changes settings": "set_config setseed set_limit isn_weak",
     "sleeps": "pg_sleep*",
 }
 

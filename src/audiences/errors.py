@@ -38,7 +38,7 @@ class WarehouseError(AudienceError):
 class DeliveryError(AudienceError):
     """The provider, or its connector, cannot be used as it is; this sync stops, others go on.
 
-    What the provider did with the batch in hand is known: nothing was applied.
+    What the provider did with the call in hand is known: nothing was applied. Earlier calls of a batch may have been.
     """
 
 

@@ -40,13 +40,15 @@ def _text(value: str) -> str:
     return value
 
 
-def _column(value: object) -> object:
-    if isinstance(value, list):
-        raise amiss(
-            "must be one column: a key of several columns is not supported",
-            "select one column that joins them, and name that one",
-        )
-    return value
+def _columns(value: object) -> object:
+    """Both ways of writing a key as one."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list) or not value or not all(isinstance(column, str) for column in value):
+        raise amiss("must be a column, or a list of columns", 'write "customer_id", or ["account_id", "user_id"]')
+    if twice := _twice(value):
+        raise amiss(f"names {twice!r} twice", "name each column once")
+    return tuple(value)
 
 
 def _schedule(value: str) -> str:
@@ -110,7 +112,10 @@ SyncName = Annotated[
     WithJsonSchema({"type": "string", "pattern": rf"^{NAME}\.{NAME}$"}),
 ]
 Text = Annotated[str, AfterValidator(_text), Field(min_length=1)]
-Column = Annotated[Text, BeforeValidator(_column)]
+Key = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_columns, json_schema_input_type=Text | Annotated[list[Text], Field(min_length=1)]),
+]
 Send = Annotated[
     dict[Text, Text],
     BeforeValidator(_pairs, json_schema_input_type=list[Text] | dict[Text, Text]),
@@ -153,6 +158,9 @@ class SyncKeys(_Keys):
         examples=["mirror"],
     )
     paused: bool = Field(False, description="whether nothing is sent for now", examples=[True])
+    experimental: bool = Field(
+        False, description="whether a connector that is still experimental may be used", examples=[True]
+    )
     renamed_from: SyncName | None = Field(
         None, description="the sync's name before it was renamed", examples=["detractors.hubspot"]
     )
@@ -170,7 +178,7 @@ class Header(_Keys):
 
     about: Text = Field(description="who belongs, in one sentence", examples=["Latest NPS answer was 0 to 6"])
     owner: Text = Field(description="who is told when something is wrong", examples=["cx@example.com"])
-    key: Column = Field(description="the column that names a member", examples=["customer_id"])
+    key: Key = Field(description="the column that names a member, or several that do", examples=["customer_id"])
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
         description="five cron fields, or @daily and its like", examples=["*/15 * * * *"]
     )

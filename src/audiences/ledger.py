@@ -14,7 +14,7 @@ from audiences.control import Fence
 from audiences.ranges import Range
 from audiences.terms import SENT, Terms, sent
 from audiences.verdicts import Found
-from audiences.warehouse import Warehouse
+from audiences.warehouse import Warehouse, literal
 
 BACKOFF = "least(power(4, {attempts} - 1), 168)"  # hours: 1, 4, 16, 64, then once a week
 
@@ -26,25 +26,29 @@ def create(warehouse: Warehouse, terms: Terms, types: Mapping[str, str]) -> None
     Done before a run's own transactions: DuckDB refuses it beside them.
     """
     own = {"ledger": "sure boolean, outbox bigint", "refused": "attempts bigint, retry_at timestamp, outbox bigint"}
+    _, key = warehouse.words.key(terms.key, types)
     for kind, columns in own.items():
         name = f"{kind}_{terms.table}"
-        warehouse.change(
-            f"create table if not exists {warehouse.table(name)}"
-            f' ("key" {types[terms.key]}, ident varchar, list varchar, {columns}, "at" timestamp)'
-        )
-        known = warehouse.columns(name)
-        if known["key"] != types[terms.key]:
-            warehouse.change(f'alter table {warehouse.table(name)} alter column "key" type {types[terms.key]}')
+        if not (known := warehouse.columns(name)):
+            columns = f'"key" {key}, ident varchar, list varchar, {columns}, "at" timestamp'
+            warehouse.run(f"create table {warehouse.table(name)} ({columns})")
+            warehouse.index(warehouse.table(name), '"key"')
+            known = warehouse.columns(name)
+        if known["key"] != key:
+            change = f'alter column "key" type {key} using cast("key" as {key})'
+            warehouse.run(f"alter table {warehouse.table(name)} {change}")
         for field, column in terms.send.items():
-            _fit(warehouse, name, field, types[column], known.get(SENT + field))
+            fit(warehouse, name, field, types[column], known.get(SENT + field))
 
 
-def _fit(warehouse: Warehouse, table: str, field: str, wanted: str, known: str | None) -> None:
+def fit(warehouse: Warehouse, table: str, field: str, wanted: str, known: str | None) -> None:
+    """Let one of our tables have the column of a sent field, of the type `wanted`; known: the type that it has now."""
     name, column = warehouse.table(table), sent(field)
     if known is None:
-        warehouse.change(f"alter table {name} add column {column} {wanted}")
+        warehouse.run(f"alter table {name} add column {column} {wanted}")
     elif known != wanted:
-        warehouse.change(f"alter table {name} alter column {column} type {wanted} using try_cast({column} as {wanted})")
+        fitted = warehouse.words.fitted(column, wanted)
+        warehouse.run(f"alter table {name} alter column {column} type {wanted} using {fitted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class Settlement:
     """Bring ledger and refused up to date with what became of one outbox.
 
     columns: the outbox's sent columns, quoted; now: the moment, as an SQL literal
+    judged:  the rows of a ticket, as SQL, where a closed outbox is settled by what became of it
     """
 
     fence: Fence
     outbox: int
     columns: Sequence[str]
     now: str
+    judged: str = ""
 
     def acknowledged(self, found: Found) -> None:
         """What is known to be done, and what was refused. May be called while delivery goes on.
@@ -66,12 +72,16 @@ class Settlement:
         """
         for chunk in ranges.chunks(found.of(Verdict.OK)):
             self.fence.warehouse.relieve()
-            with self.fence.transaction(self.outbox):
+            with self.fence.transaction(self._open):
                 self._upserted(self._rows(chunk))
                 self._removed(self._rows(chunk))
         for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT)):
-            with self.fence.transaction(self.outbox):
+            with self.fence.transaction(self._open):
                 self._refused(self._rows(chunk))
+        taken = [(lo, hi, ticket) for ticket, spans in found.tickets.items() for lo, hi in spans]
+        for start in range(0, len(taken), 500):
+            with self.fence.transaction(self._open):
+                self._taken(taken[start : start + 500])
 
     def whole(self, found: Found) -> None:
         """Everything: also the doubts; then close the outbox, which is always the last step."""
@@ -81,16 +91,24 @@ class Settlement:
                 self._doubted(self._rows(chunk))
         self.fence.update("outbox = null, mark = 0", self.outbox)
 
+    @property
+    def _open(self) -> int | None:
+        """The outbox that must still be open."""
+        return None if self.judged else self.outbox
+
     def _table(self, kind: str) -> str:
         return self.fence.warehouse.table(f"{kind}_{self.fence.table}")
+
+    @property
+    def _source(self) -> str:
+        return self.judged or self.fence.warehouse.table(f"outbox_{self.fence.table}_{self.outbox}")
 
     def _rows(self, chunk: Sequence[Range]) -> str:
         """The outbox's rows in these ranges, under the fence."""
         spans = ", ".join(f"({lo}, {hi})" for lo, hi in chunk)
-        table = self.fence.warehouse.table(f"outbox_{self.fence.table}_{self.outbox}")
         return (
-            f"(select o.* from {table} o join (values {spans}) v(lo, hi) on o.seq between v.lo and v.hi"
-            f" where {self.fence.holds(self.outbox)})"
+            f"(select o.* from {self._source} o join (values {spans}) v(lo, hi) on o.seq between v.lo and v.hi"
+            f" where {self.fence.holds(self._open)})"
         )
 
     def _change(self, sql: str) -> None:
@@ -116,8 +134,28 @@ class Settlement:
         self._change(f"delete from {ledger} l using {free} o where {same('l')}")
         self._change(f"delete from {self._table('refused')} l using {free} o where {same('l')}")
 
+    def _taken(self, taken: Sequence[tuple[int, int, str]]) -> None:
+        """Taken in with a ticket: the rows wait beside the ledger, which stays as it was."""
+        spans = ", ".join(f"({lo}, {hi}, {literal(ticket)})" for lo, hi, ticket in taken)
+        pending, columns = self._table("pending"), "".join(f", {name}" for name in self.columns)
+        self._change(
+            f'insert into {pending} (ticket, outbox, seq, verb, "key", ident, list, "at"{columns})'
+            f' select v.ticket, {self.outbox}, o.seq, o.verb, o."key", o.ident, o.list, {self.now}{columns}'
+            f" from {self._source} o join (values {spans}) v(lo, hi, ticket) on o.seq between v.lo and v.hi"
+            f" where {self.fence.holds(self._open)}{self._unpending}"
+        )
+
+    @property
+    def _unpending(self) -> str:
+        """The condition that an outbox row `o` does not wait for a verdict."""
+        if not self.fence.warehouse.columns(f"pending_{self.fence.table}"):
+            return ""
+        here = f"p.outbox = {self.outbox} and p.seq = o.seq"
+        return f" and not exists (select 1 from {self._table('pending')} p where {here})"
+
     def _doubted(self, rows: str) -> None:
         """Sent without an answer: whatever claim there is, is no longer sure; an upsert without one gets one."""
+        rows = f"(select o.* from {rows} o where true{self._unpending})"
         ledger, columns = self._table("ledger"), "".join(f", {name}" for name in self.columns)
         equal = " and ".join(f"x.{name} is not distinct from o.{name}" for name in self.columns)
         settled = f"exists (select 1 from {ledger} x where {same('x')} and x.sure and {equal})"
@@ -138,7 +176,7 @@ class Settlement:
         ups = f"(select * from {rows} where verb = 'upsert')"
         equal = " and ".join(f"f.{name} is not distinct from o.{name}" for name in self.columns)
         again = f'f.outbox < {self.outbox} and f."key" = o."key"'
-        due = f"{self.now} + to_hours(cast({BACKOFF.format(attempts='{n}')} as integer))"
+        due = f"{self.now} + cast({BACKOFF.format(attempts='{n}')} as integer) * interval '1 hour'"
         self._change(
             f'update {refused} f set attempts = f.attempts + 1, outbox = {self.outbox}, "at" = {self.now},'
             f" retry_at = {due.format(n='(f.attempts + 1)')} from {ups} o where {again} and {same('f')} and {equal}"

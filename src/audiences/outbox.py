@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import repeat
+from typing import Any
 
 from audiences.audience import Sync
 from audiences.batch import Phase, Rows
@@ -14,6 +17,9 @@ from audiences.plan import Plan
 from audiences.ranges import Range
 from audiences.terms import fields, sent
 from audiences.warehouse import Warehouse
+
+Row = tuple[Any, ...]
+MEMBER: Callable[[Row], Member] = partial(tuple.__new__, Member)  # Member(*row), by no line of Python
 
 
 def count(warehouse: Warehouse, changes: Changes, sync: Sync) -> Plan:
@@ -37,27 +43,32 @@ def fill(fence: Fence, changes: Changes, sync: Sync) -> Plan:
         [(text,)] = warehouse.run(f"select ident from {name} where seq = -1")
         row: Sequence[object] = text.split(",")
     else:
-        with warehouse.transaction():  # one snapshot for the rows and their counts
+        with warehouse.transaction(snapshot=True):  # for the rows and their counts
             # Evaluated once where everyone can be sent, as is usual; else the same again without the others.
             warehouse.run(f"create table {name} as {changes.first(whole=True)}")
             [row] = warehouse.run(changes.first_census(name))
             if _counts(row)["added"] < _counts(row)["rows"]:
-                warehouse.run(f"create or replace table {name} as {changes.first()}")
+                warehouse.run(f"drop table {name}")
+                warehouse.run(f"create table {name} as {changes.first()}")
     if not changes.repeated and _repeats(_counts(row)):
         return fill(fence, replace(changes, repeated=True), sync)
+    warehouse.index(name, "seq")
     return _plan(sync, changes, row)
 
 
 def sample(warehouse: Warehouse, changes: Changes, most: int) -> dict[str, list[tuple[str, dict[str, object]]]]:
-    """The first members of each kind of change: sign -> (key, fields)."""
-    names = changes.fields
+    """The first members of each kind of change: sign -> (key, fields that travel with it)."""
+    names, now = changes.fields, changes.terms.send
     select = changes.first() if changes.known.empty else changes.select()
     kinds = {"+": "verb = 'upsert' and not had", "~": "verb = 'upsert' and had", "−": "verb in ('move', 'remove')"}
     columns = ", ".join(sent(name) for name in names)
     found = {}
     for sign, condition in kinds.items():
         rows = warehouse.run(f'select "key", {columns} from ({select}) where {condition} order by seq limit {most}')
-        found[sign] = [(str(row[0]), dict(zip(names, row[1:], strict=True))) for row in rows]
+        found[sign] = [
+            (str(key), {name: v for name, v in zip(names, values, strict=True) if name in now or v is not None})
+            for key, *values in rows
+        ]
     return found
 
 
@@ -105,8 +116,8 @@ class Reader:
     def phases(self) -> list[Phase]:
         """What is delivered one after the other: releases, moves, upserts, those of the refused, removals."""
         found = self.fence.warehouse.run(
-            f"select verb, again, min(seq), max(seq) from {table(self.fence, self.outbox)} where seq >= 0"
-            " group by verb, again order by min(seq)"
+            "select verb, again, min(seq), max(seq), case when min(list) = max(list) then min(list) end"
+            f" from {table(self.fence, self.outbox)} where seq >= 0 group by verb, again order by min(seq)"
         )
         return [Phase(*row) for row in found]
 
@@ -117,32 +128,43 @@ class Reader:
         """
         names = list(self.send) if phase.verb == "upsert" else self._fields()
         found = self.fence.warehouse.run(
-            f'select {", ".join(sent(name) for name in names)}, seq, "key", ident, list, {self._held(failed)}'
+            f'select {", ".join(sent(name) for name in names)}, cast("key" as varchar), ident'
+            f"{'' if phase.list_id else ', list'}{self._held(failed)}"
             f" from {table(self.fence, self.outbox)} o where seq >= {lo} and seq <= {hi} order by seq"
         )
-        told: Callable[[Iterable[tuple[str, object]]], dict[str, object]] = (
-            dict if phase.verb == "upsert" else self._before
-        )
-        n = len(names)
-        held = [row[n] for row in found if row[-1]]
+        seqs: Sequence[int] = range(lo, hi + 1)  # dense, within a phase too
+        held = [seq for seq, row in zip(seqs, found, strict=True) if failed and row[-1]]
         if held:
+            seqs = sorted(set(seqs) - set(held))
             found = [row for row in found if not row[-1]]
-        members = [Member(str(row[n + 1]), told(zip(names, row, strict=False)), row[n]) for row in found]
-        return Rows(members, [row[n + 2] for row in found], [row[n + 3] for row in found], held)
+        return self._rows(phase, names, seqs, found, held)
 
-    def _before(self, pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    def _rows(
+        self, phase: Phase, names: Sequence[str], seqs: Sequence[int], found: Sequence[Row], held: Sequence[int]
+    ) -> Rows:
+        """A million rows pass here: by whole columns, so that no line of Python runs for each of them."""
+        if not found:
+            return Rows((), (), (), held)
+        keys, idents, *more = list(zip(*found, strict=True))[len(names) :]
+        fields: Iterable[dict[str, object]] = map(dict, map(zip, repeat(names), found))
+        if phase.verb != "upsert":
+            fields = map(self._before, fields)
+        members = list(map(MEMBER, zip(keys, fields, seqs, strict=True)))
+        return Rows(members, idents, (phase.list_id,) * len(found) if phase.list_id else more[0], held)
+
+    def _before(self, fields: Mapping[str, object]) -> dict[str, object]:
         """A field that is no longer sent travels only with a removal, which may be known by it."""
-        return {name: value for name, value in pairs if name in self.send or value is not None}
+        return {name: value for name, value in fields.items() if name in self.send or value is not None}
 
     def _fields(self) -> list[str]:
         return fields(self.fence.warehouse.columns(f"outbox_{self.fence.table}_{self.outbox}"))
 
     def _held(self, failed: Sequence[Range]) -> str:
         if not failed:
-            return "false"
+            return ""
         spans = " or ".join(f"m.seq between {lo} and {hi}" for lo, hi in failed)
         ledger = self.fence.warehouse.table(f"ledger_{self.fence.table}")
-        return f"""exists (select 1 from {ledger} l join {table(self.fence, self.outbox)} m
+        return f""", exists (select 1 from {ledger} l join {table(self.fence, self.outbox)} m
           on m.ident = l.ident and m.list = l.list and m.verb = 'move'
           where l."key" = o."key" and (l.ident <> o.ident or l.list <> o.list) and ({spans}))"""
 
@@ -160,7 +182,7 @@ def _repeats(found: dict[str, int]) -> bool:
 def _plan(sync: Sync, changes: Changes, row: Sequence[object]) -> Plan:
     found = _counts(row)
     filled = [int(str(value)) for value in row[len(COUNTS) :]]
-    same = ("rows", "listed", "added", "updated", "removed", "repeated", "nameless", "waiting", "unknown")
+    same = ("rows", "listed", "added", "updated", "removed", "repeated", "nameless", "waiting", "unknown", "pending")
     return Plan(
         sync,
         keyless=found["rows"] - found["keyed"],

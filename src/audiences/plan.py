@@ -21,6 +21,7 @@ class Plan:
     keyless, repeated, nameless: set aside, for no key, a key that comes more than once, no identifier
     waiting:  refused before, unchanged, and not yet due again
     unknown:  claims that only read-back or a person can resolve
+    pending:  members whom the provider has taken in and not judged yet; they are sent nothing until it has
     filled:   destination field -> how many rows have a value
     """
 
@@ -35,6 +36,7 @@ class Plan:
     nameless: int = 0
     waiting: int = 0
     unknown: int = 0
+    pending: int = 0
     unsettled: int = 0
     filled: Mapping[str, int] = field(default_factory=dict)
 
@@ -121,6 +123,8 @@ class Plan:
             notes.append(f"waiting: {self.waiting:,} refused before and unchanged (audiences refused {self.sync.name})")
         if self.unknown:
             notes.append(f"unknown: {self.unknown:,} sent without an answer, not to be sent again by themselves")
+        if self.pending:
+            notes.append(f"pending: {self.pending:,} taken in before, and not judged by the provider yet")
         if self.unsettled:
             notes.append(
                 f"an interrupted run left up to {self.unsettled:,} rows in doubt; the next sync settles them first"

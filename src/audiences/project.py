@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from audiences import connectors, definition, header
 from audiences.audience import Audience, Sync
-from audiences.connector import Connector
+from audiences.connector import Connector, Proof
 from audiences.errors import DefinitionError
 from audiences.identity import Form
 from audiences.keys import SyncKeys
@@ -102,6 +102,7 @@ def bind(audience: Audience, sync: Sync, folder: Path) -> Binding:
     place = Place(audience.path, sync.line)
     try:
         connector = connectors.find(sync.connector, connectors.folders(folder))
+        _relied_on(sync, connector)
         options = connector.Options.model_validate(sync.options)
         return Binding(sync, connector, options, connector.identify(options, tuple(sync.send)))
     except ValidationError as error:
@@ -110,6 +111,15 @@ def bind(audience: Audience, sync: Sync, folder: Path) -> Binding:
         raise DefinitionError(f"{place} {error.what}", do=error.do) from None
     known = SyncKeys.model_fields | connector.Options.model_fields
     raise header.mistake(header.cut(audience.path), ("sync", sync.section, *faults[0]["loc"][:1]), faults[0], known)
+
+
+def _relied_on(sync: Sync, connector: type[Connector]) -> None:
+    """Refuse a connector that is experimental, unless the sync asks for one."""
+    if connector.proof is Proof.EXPERIMENTAL and not sync.experimental:
+        raise DefinitionError(
+            f"uses {sync.connector}, which is experimental: what it was held against is not enough to rely on",
+            do="try it with a list that nobody needs, and write experimental = true in the section",
+        )
 
 
 def _named(audience: Audience, names: Sequence[str]) -> tuple[Sync, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 Range = tuple[int, int]
-ROWS = 122_880  # rows that one statement settles: a row group of DuckDB, whose memory it bounds
+ROWS = 245_760  # rows that one statement settles: two row groups of DuckDB, one a thread; they bound its memory
 
 
 def joined(ranges: Iterable[Range]) -> list[Range]:
@@ -20,7 +20,6 @@ def joined(ranges: Iterable[Range]) -> list[Range]:
 
 
 def of(places: Iterable[int]) -> list[Range]:
-    """Single places as ranges."""
     """Single places as the fewest ranges; most batches are one."""
     found = sorted(set(places))
     if found and found[-1] - found[0] == len(found) - 1:

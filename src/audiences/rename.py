@@ -8,14 +8,14 @@ import structlog
 from sqlalchemy import text
 
 from audiences import control, lease, settle
-from audiences.audience import Sync
+from audiences.audience import Sync, table_name
 from audiences.control import Fence
 from audiences.errors import LeaseLost
 from audiences.state import State
 from audiences.warehouse import Warehouse
 
 log = structlog.get_logger()
-KINDS = ("ledger", "refused", "control")  # control last: while it has the old name, the old name still holds
+KINDS = ("ledger", "refused", "pending", "control")  # control last: while it has the old name, the old name still holds
 
 
 def follow(warehouse: Warehouse, state: State, sync: Sync, now: str) -> None:
@@ -23,7 +23,7 @@ def follow(warehouse: Warehouse, state: State, sync: Sync, now: str) -> None:
     old = sync.renamed_from
     if old is None or control.read(warehouse, sync.table) is not None:
         return
-    table = old.replace(".", "__")
+    table = table_name(old)
     if (seen := control.read(warehouse, table)) is None:
         return
     held = lease.take(state, old, seen.epoch)
@@ -45,7 +45,7 @@ def known_as(warehouse: Warehouse, sync: Sync) -> str:
     """The name that a sync's tables have now: its old one, until a run has renamed them."""
     if sync.renamed_from is None or control.read(warehouse, sync.table) is not None:
         return sync.table
-    old = sync.renamed_from.replace(".", "__")
+    old = table_name(sync.renamed_from)
     return sync.table if control.read(warehouse, old) is None else old
 
 

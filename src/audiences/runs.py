@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 
 from audiences import state
 from audiences.plan import Plan
@@ -36,7 +35,8 @@ def begin(known: State, sync: str, fingerprint: str) -> str:
     """Note that a run has begun; its id."""
     run = uuid.uuid4().hex[:12]
     with known.begin() as connection:
-        connection.execute(insert(state.run).values(id=run, sync=sync, fingerprint=fingerprint, started=time.time()))
+        started = text(known.now())  # its own clock: the runs of several hosts have one order
+        connection.execute(insert(state.run).values(id=run, sync=sync, fingerprint=fingerprint, started=started))
     return run
 
 
@@ -72,7 +72,7 @@ def end(known: State, run: str, result: str, plan: Plan | None, refused: int) ->
         connection.execute(
             update(state.run)
             .where(state.run.c.id == run)
-            .values(ended=time.time(), result=result, refused=refused, **numbers)
+            .values(ended=text(known.now()), result=result, refused=refused, **numbers)
         )
 
 

@@ -1,7 +1,8 @@
 """One batch to one connector, until every row has its verdict or the sync must stop.
 
 A batch that is refused as a whole is halved, widest parts first, until the culprits stand alone. A batch that finds
-nobody accepted on the way down is a fault of set-up: then nobody is marked refused.
+nobody accepted on the way down is a fault of set-up: then nobody is marked refused. Whatever stops a batch after one of
+its calls was applied leaves it in doubt.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from audiences.errors import AudienceError, BatchRefused, DeliveryError, Unanswe
 from audiences.http import Trace, watching
 from audiences.member import Member, Receipt
 
+Parts = Iterable[Sequence[Member]]
 FEWEST = 10  # members; a smaller batch may well be refused to the last one
 
 
@@ -40,10 +42,12 @@ class Attempt:
     trace: Trace
     calls: int = 0
     accepted: list[int] = field(default_factory=list)
+    taken: dict[str, list[int]] = field(default_factory=dict)  # ticket -> seqs that its job will judge
     refused: dict[int, tuple[str, str]] = field(default_factory=dict)  # seq -> key, reason
     silent: list[int] = field(default_factory=list)  # sent, and nothing certain came back
     error: AudienceError | None = None
     said: str = ""  # the last words for a whole batch, people masked
+    touched: bool = False  # a part that was refused as a whole had calls that were applied
 
     def run(self) -> None:
         waiting = deque([self._ready()])
@@ -51,28 +55,48 @@ class Attempt:
             part = waiting.popleft()
             if not part:
                 continue
-            try:
-                self._settle(part, self._call(part))
-            except BatchRefused as refusal:
-                waiting.extend(self._halved(part, refusal.reason))
-            except AudienceError as error:
-                self.error = error
-                self.silent += [member.seq for member in part] if isinstance(error, Unanswered) else []
+            with watching() as call:
+                try:
+                    self._settle(part, self._call(part))
+                except BatchRefused as refusal:
+                    waiting.extend(self._halved(part, refusal.reason))
+                    self.touched |= call.applied
+                except AudienceError as error:
+                    self._broken_off(part, error, call.applied, waiting)
             if not self.error and self._hopeless(bool(waiting)):
                 self.error = self._fault()
 
+    def _broken_off(self, part: Sequence[Member], error: AudienceError, applied: bool, waiting: Parts) -> None:
+        """Stop. Whom an earlier call for this part, or for one that it is a half of, may have changed is in doubt."""
+        self.error = error
+        if applied or self.touched or isinstance(error, Unanswered):
+            self.silent += [member.seq for member in part]
+        if self.touched:
+            self.silent += [member.seq for left in waiting for member in left]
+
     def sent(self) -> Sent:
-        """Verdicts for the rows. After an attempt without an answer, a refusal is a doubt, and the rest is unknown."""
-        known = {*self.accepted, *self.refused, *self.silent}
+        """Verdicts for the rows. After an attempt without an answer, a refusal is a doubt, and the rest is unknown:
+        also who has a ticket, for the lost attempt may have begun a job of its own, which nobody could ask for.
+        """
+        tickets = {} if self.trace.unanswered else self.taken
+        taken = [seq for seqs in tickets.values() for seq in seqs]
+        known = {*self.accepted, *self.refused, *self.silent, *taken}
         rest = [member.seq for member in self.batch.members if member.seq not in known]
         found = {
             Verdict.OK: ranges.of(self.accepted),
+            Verdict.TICKET: ranges.of(taken),
             Verdict.DOUBT if self.trace.unanswered else Verdict.REFUSED: ranges.of(self.refused),
         }
         if not self.trace.unanswered:
             found[Verdict.NO] = ranges.of(rest)
-        reasons = dict(self.refused.values())
-        return Sent({v: r for v, r in found.items() if r}, len(self.batch.members), self.calls, reasons, self.error)
+        return Sent(
+            {verdict: spans for verdict, spans in found.items() if spans},
+            len(self.batch.members),
+            self.calls,
+            dict(self.refused.values()),
+            {ticket: ranges.of(seqs) for ticket, seqs in tickets.items()},
+            self.error,
+        )
 
     def _ready(self) -> list[Member]:
         """The members that can travel; one whose values cannot is refused here."""
@@ -98,17 +122,18 @@ class Attempt:
             raise
         except Exception as error:
             raise broken(type(self.connector), error) from None
-        return covering(receipt, part)
+        return covering(receipt, part, tickets=type(self.connector).judges_later())
 
     def _settle(self, part: Sequence[Member], receipt: Receipt) -> None:
+        accepted = self.accepted if receipt.ticket is None else self.taken.setdefault(receipt.ticket, [])
         if not receipt.rejected:
-            self.accepted += [member.seq for member in part]
+            accepted += [member.seq for member in part]
             return
         for member in part:
             if member.key in receipt.rejected:
                 self._refuse(member, receipt.rejected[member.key])
             else:
-                self.accepted.append(member.seq)
+                accepted.append(member.seq)
 
     def _halved(self, part: list[Member], reason: str) -> Iterable[list[Member]]:
         if len(part) == 1:
@@ -122,32 +147,46 @@ class Attempt:
         self.refused[member.seq] = (member.key, mask.text(str(reason), (member.key, *member.fields.values())))
 
     def _hopeless(self, more: bool) -> bool:
-        """Whether a batch of some size, none of it refused before, has found nobody accepted."""
+        """Whether a batch of some size, none of it refused before, is refused as a whole and has found nobody accepted.
+
+        A receipt that rejects each member by name judges members, not the set-up.
+        """
         size = len(self.batch.members)
-        if self.accepted or self.batch.again or size < FEWEST or not self.calls:
+        if self.accepted or self.taken or self.batch.again or size < FEWEST or not self.said:
             return False
         return not more or self.calls >= 2 * math.ceil(math.log2(size))
 
     def _fault(self) -> AudienceError:
-        said = self.said or next((reason for _, reason in self.refused.values()), "it gives no reason")
         self.refused.clear()
         return DeliveryError(
-            f"{type(self.connector).__name__} accepts nobody of a batch of {len(self.batch.members):,}: {said}",
+            f"{type(self.connector).__name__} accepts nobody of a batch of {len(self.batch.members):,}: {self.said}",
             do="look at what is sent (audiences plan --sample 3) and at the sync's options; nobody was marked refused",
         )
 
 
-def covering(receipt: object, part: Sequence[Member]) -> Receipt:
-    """The receipt, if it speaks of every member of its batch and of no other."""
-    keys = {member.key for member in part}
-    if isinstance(receipt, Receipt) and receipt.ticket is None:
-        accepted, rejected = receipt.accepted, receipt.rejected.keys()
-        if (accepted | rejected if rejected else accepted) == keys and rejected.isdisjoint(accepted):
-            return receipt
+def covering(receipt: object, part: Sequence[Member], tickets: bool = False) -> Receipt:
+    """The receipt, if it speaks of every member of its batch and of no other.
+
+    tickets: whether it may leave the verdict to a job whose outcome can be asked for
+    """
+    if not (isinstance(receipt, Receipt) and _speaks_of(receipt, {member.key for member in part})):
+        raise Unanswered(
+            "the connector's receipt does not speak of every member of its batch, once each",
+            do="return Receipt.of(members, rejected={key: reason})",
+        )
+    if receipt.ticket is None or (tickets and isinstance(receipt.ticket, str) and receipt.ticket.strip()):
+        return receipt
     raise Unanswered(
-        "the connector's receipt does not speak of every member of its batch, once each",
-        do="return Receipt.of(members, rejected={key: reason})",
+        f"a ticket is text, and not {type(receipt.ticket).__name__} or nothing"
+        if tickets
+        else "the connector answers with a ticket, and has no outcome that could be asked for it",
+        do="return Receipt.of(members, rejected, ticket=…) with the provider's own name for the job, and write outcome",
     )
+
+
+def _speaks_of(receipt: Receipt, keys: set[str]) -> bool:
+    accepted, rejected = receipt.accepted, receipt.rejected.keys()
+    return (accepted | rejected if rejected else accepted) == keys and rejected.isdisjoint(accepted)
 
 
 def broken(connector: type[Connector], error: Exception) -> AudienceError:

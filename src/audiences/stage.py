@@ -19,9 +19,12 @@ def staged(warehouse: Warehouse, audience: Audience, readers: int, run: str) -> 
     if readers < 2:
         yield audience.select
         return
-    name = quoted(f"staged_{audience.name}_{run}")
-    columns = {audience.key, *(column for sync in audience.syncs if not sync.paused for column in sync.send.values())}
-    picked = ", ".join(f"q.{quoted(column)}" for column in sorted(columns))
+    name = quoted(f"staged_{run}")
+    columns = {*audience.key, *(column for sync in audience.syncs if not sync.paused for column in sync.send.values())}
+    wanted = {column.casefold() for column in columns}
+    # In the query's own spelling. A column that it does not return is named by the sync that wants it.
+    found = [column for column in warehouse.described(audience.select) if column.casefold() in wanted]
+    picked = ", ".join(f"q.{quoted(column)}" for column in found)
     warehouse.run(f"create temp table {name} as select {picked} from (\n{audience.select}\n) as q")
     try:
         yield f"select * from {name}"

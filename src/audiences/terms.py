@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from audiences import identity
 from audiences.audience import Mode
@@ -18,19 +19,21 @@ SENT = "sent_"  # our own columns and a destination's fields never meet
 class Terms:
     """
     table:    the sync's name as tables write it
-    key:      the column of the query that names a member
+    key:      the columns of the query that name a member
     send:     destination field -> column of the query
     identity: the fields that make up an identifier, and their forms; none: the key
     list_id:  the list at the destination
+    judged_within: the longest that a batch with a ticket waits for its verdict; none: there are no tickets
     """
 
     table: str
-    key: str
+    key: Sequence[str]
     send: Mapping[str, str]
     identity: Mapping[str, Form]
     list_id: str
     mode: Mode = "mirror"
     repeatable: bool = True
+    judged_within: timedelta = timedelta(0)
 
     @property
     def rule(self) -> str:
@@ -45,6 +48,20 @@ class Terms:
             return f"nullif(cast({key} as varchar), '')"
         held = [f"cast({columns[name]} as varchar)" for name in self.identity]
         return identity.ident_sql(held, list(self.identity.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger is like before a comparison.
+
+    columns: its columns and their types; empty where there is no ledger
+    empty:   whether none of ledger, refused and pending holds a row
+    wide:    whether another rule may have written it, so that idents must be compared, too
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    empty: bool = True
+    wide: bool = False
 
 
 def sent(field: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, select
@@ -15,10 +15,14 @@ from audiences.ranges import Range
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The verdicts of one outbox; rows at or above `mark` were never sent."""
+    """The verdicts of one outbox; rows at or above `mark` were never sent.
+
+    tickets: the provider's name for a job -> the rows that it will judge
+    """
 
     mark: int
     by: Mapping[Verdict, tuple[Range, ...]] = field(default_factory=dict)
+    tickets: Mapping[str, Sequence[Range]] = field(default_factory=dict)
 
     def of(self, *verdicts: Verdict) -> list[Range]:
         return ranges.joined(each for verdict in verdicts for each in self.by.get(verdict, ()))
@@ -40,10 +44,12 @@ def read(held: Lease, outbox: int, mark: int) -> Found:
             return Found(mark)
         v = state.verdict
         rows = connection.execute(
-            select(v.c.verdict, v.c.lo, v.c.hi).where(v.c.sync == held.sync, v.c.outbox == outbox)
+            select(v.c.verdict, v.c.lo, v.c.hi, v.c.ticket).where(v.c.sync == held.sync, v.c.outbox == outbox)
         ).all()
-    by = {each: tuple(ranges.joined((lo, hi) for said, lo, hi in rows if said == each)) for each in Verdict}
-    return Found(row.mark, {each: found for each, found in by.items() if found})
+    by = {each: tuple(ranges.joined((lo, hi) for said, lo, hi, _ in rows if said == each)) for each in Verdict}
+    names = sorted({ticket for *_, ticket in rows if ticket is not None})
+    tickets = {name: ranges.joined((lo, hi) for _, lo, hi, ticket in rows if ticket == name) for name in names}
+    return Found(row.mark, {each: found for each, found in by.items() if found}, tickets)
 
 
 def register(held: Lease, outbox: int) -> None:
@@ -62,14 +68,17 @@ def forget(held: Lease) -> None:
 def record(
     held: Lease,
     outbox: int,
-    found: Iterable[tuple[Verdict, Range]],
+    found: Iterable[tuple[Verdict, Range, str | None]],
     reasons: Mapping[str, str],
     intent: int | None = None,
 ) -> None:
-    """Write verdicts, the masked reasons of refusals by key, and how far the next batch goes: one transaction."""
+    """Write verdicts with their tickets, the masked reasons of refusals by key, and how far the next batch goes.
+
+    One transaction.
+    """
     with held.begin() as connection:
-        for said, (lo, hi) in found:
-            _record(connection, held.sync, outbox, said, lo, hi)
+        for said, (lo, hi), ticket in found:
+            _record(connection, held.sync, outbox, said, lo, hi, ticket)
         for key, reason in reasons.items():
             _explain(connection, held.sync, key, reason)
         if intent is not None:
@@ -79,17 +88,30 @@ def record(
             )
 
 
-def _record(connection: Connection, sync: str, outbox: int, said: Verdict, lo: int, hi: int) -> None:
-    here = {"s": sync, "n": outbox, "v": str(said), "lo": lo, "hi": hi}
+def explain(held: Lease, reasons: Mapping[str, str]) -> None:
+    """Write the masked reasons of refusals by key."""
+    with held.begin() as connection:
+        for key, reason in reasons.items():
+            _explain(connection, held.sync, key, reason)
+
+
+def _record(
+    connection: Connection, sync: str, outbox: int, said: Verdict, lo: int, hi: int, ticket: str | None
+) -> None:
+    here = {"s": sync, "n": outbox, "v": str(said), "lo": lo, "hi": hi, "t": ticket}
     grown = connection.execute(
         state.statement(
             "update verdict set hi = :hi where sync = :s and outbox = :n and verdict = :v and hi = :lo - 1"
+            " and coalesce(ticket, '') = coalesce(:t, '')"
         ),
         here,
     )
     if not grown.rowcount:
         connection.execute(
-            state.statement("insert into verdict (sync, outbox, lo, hi, verdict) values (:s, :n, :lo, :hi, :v)"), here
+            state.statement(
+                "insert into verdict (sync, outbox, lo, hi, verdict, ticket) values (:s, :n, :lo, :hi, :v, :t)"
+            ),
+            here,
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
 from audiences.errors import AudienceError
+from audiences.http.signin import Desk
 from audiences.plan import Plan
 from audiences.project import Binding
 from audiences.state import State
@@ -30,6 +31,7 @@ class Worker:
     stop:      whether no new batch may begin
     told:      hears how many rows a sync has to deliver and has delivered
     transport: the far end of every connector instead of the network
+    desks:     where the accounts that it has signed in to are kept, for its life
     """
 
     warehouse: Warehouse
@@ -42,15 +44,17 @@ class Worker:
     transport: httpx.BaseTransport | None = None
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = utc
+    desks: dict[str, Desk] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """How one sync ended.
 
-    delivered: rows that were acknowledged
+    delivered: rows that were acknowledged, those of earlier tickets among them
     refused:   members who are refused now; fresh: … by this run for the first time
     aside:     members set aside beyond those that the last run counted
+    pending:   members whom the provider has taken in and not judged yet
     stopped:   a signal ended it with work left
     """
 
@@ -60,14 +64,15 @@ class Result:
     fresh: int = 0
     refused: int = 0
     aside: int = 0
+    pending: int = 0
     stopped: bool = False
     error: AudienceError | None = None
 
     @property
     def outcome(self) -> str:
-        """One word: delivered, unchanged, guarded, deferred, stopped or failed."""
+        """One word: delivered, accepted, unchanged, guarded, deferred, stopped or failed."""
         if self.error:
             return {3: "guarded", 5: "deferred"}.get(self.error.exit_code, "failed")
         if self.stopped:
             return "stopped"
-        return "delivered" if self.delivered else "unchanged"
+        return "delivered" if self.delivered else "accepted" if self.pending else "unchanged"

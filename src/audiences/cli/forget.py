@@ -56,5 +56,5 @@ def forget(warehouse: Warehouse, state: State, sync: str, table: str) -> None:
 def drop(warehouse: Warehouse, table: str) -> None:
     """Drop a sync's tables, `control` last: until then the sync is still known."""
     outboxes = [name for name in warehouse.tables(f"outbox_{table}_") if name.rpartition("_")[2].isdigit()]
-    for name in (*outboxes, f"ledger_{table}", f"refused_{table}", f"control_{table}"):
+    for name in (*outboxes, f"ledger_{table}", f"refused_{table}", f"pending_{table}", f"control_{table}"):
         warehouse.run(f"drop table if exists {warehouse.table(name)}")

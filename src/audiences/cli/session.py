@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -98,11 +98,12 @@ class Session:
 
     @contextmanager
     def past(self) -> Iterator[State | None]:
-        """The state database if there is one: to look never makes one."""
-        if not state.exists(settings.state_url(self.settings, self.folder)):
+        """The state database if there is one: to look never makes one, and migrates none."""
+        url = settings.state_url(self.settings, self.folder)
+        if not state.exists(url):
             yield None
             return
-        with self.state() as opened:
+        with closing(State(url, looks=True)) as opened:
             yield opened
 
     def orphans(self, warehouse: Warehouse) -> dict[str, int]:

@@ -51,7 +51,7 @@ def header(audience: Audience) -> Iterator[str]:
     guard = audience.guard
     most = "" if guard.most is None else f"; never more than {guard.most:,} members"
     yield f"{audience.name}: {audience.about}"
-    yield f"  owner {audience.owner}, key {audience.key}" + (", paused" if audience.paused else "")
+    yield f"  owner {audience.owner}, key {audience.key_columns}" + (", paused" if audience.paused else "")
     yield f"  schedule {audience.schedule} ({audience.timezone})"
     yield (
         f"  guard: of a list of {guard.floor:,} members or more, one run adds at most {guard.added:.0%},"
@@ -67,10 +67,11 @@ def header(audience: Audience) -> Iterator[str]:
 
 def data(audience: Audience) -> dict[str, object]:
     """What its file says, for machines."""
-    names = ("about", "owner", "key", "schedule", "timezone", "paused")
+    names = ("about", "owner", "schedule", "timezone", "paused")
     syncs = [{"sync": sync.name, "connector": sync.connector, "list": sync.shown_list} for sync in audience.syncs]
     return {
         "audience": audience.name,
+        "key": audience.key[0] if len(audience.key) == 1 else list(audience.key),
         **{name: getattr(audience, name) for name in names},
         "syncs": syncs,
         "sql": audience.select,

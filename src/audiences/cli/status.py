@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from audiences import control, runs
+from audiences import control, pending, runs
 from audiences.audience import Sync
 from audiences.cli import output
 from audiences.cli.session import Session, listed, orphan, refused
@@ -20,13 +20,17 @@ from audiences.warehouse import Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one sync stands. interrupted: a run was cut off, and the next one settles it first."""
+    """How one sync stands.
+
+    pending: members whom the provider has yet to judge; interrupted: a run was cut off, and the next settles it first
+    """
 
     sync: str
     list: str
     paused: bool
     listed: int
     refused: int
+    pending: int
     interrupted: bool
     last: Past | None
 
@@ -67,6 +71,7 @@ def look(warehouse: Warehouse, state: State | None, sync: Sync, paused: bool) ->
         paused or sync.paused,
         listed(warehouse, sync.table),
         refused(warehouse, sync.table),
+        pending.count(warehouse, sync.table),
         bool(known and known.outbox),
         runs.last(state, sync.name) if state else None,
     )
@@ -85,6 +90,7 @@ def told(each: Standing) -> str:
     marks = {
         "paused": each.paused,
         f"{each.refused:,} refused (audiences refused {each.sync})": each.refused,
+        f"{each.pending:,} taken in, to be judged by the provider": each.pending,
         "interrupted; the next sync settles it first": each.interrupted,
     }
     return "; ".join([run(each), *(words for words, holds in marks.items() if holds)])

@@ -15,6 +15,7 @@ NEW, LATER = 4, 5  # exit codes: someone newly refused or set aside; stopped wit
 
 FATE = {
     "delivered": "delivered",
+    "accepted": "accepted",
     "unchanged": "nothing to deliver",
     "guarded": "is stopped by its guard",
     "deferred": "is deferred",
@@ -76,8 +77,9 @@ def tell(result: Result) -> None:
         sent = f", with {output.count(result.delivered, 'change')} delivered before" if result.delivered else ""
         output.complain(f"{name} {fate}{sent}: {result.error}")
     else:
+        pending = f"; {result.pending:,} taken in, to be judged by the provider" if result.pending else ""
         refused = f"; {result.refused:,} refused, and why: audiences refused {name}" if result.refused else ""
-        output.say(f"  {fate}{refused}")
+        output.say(f"  {fate}{pending}{refused}")
 
 
 def close(went: Went, as_json: bool) -> int:
@@ -116,4 +118,5 @@ def data(result: Result) -> dict[str, object]:
     if result.plan:
         found |= plan.numbers(result.plan)
     found |= {"delivered": result.delivered, "refused": result.refused, "newly_refused": result.fresh}
+    found |= {"pending": result.pending}
     return found | ({"error": output.problem(result.error)} if result.error else {})

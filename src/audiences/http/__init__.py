@@ -15,7 +15,8 @@ import httpx
 
 from audiences.connector import Limits
 from audiences.errors import BatchRefused, CredentialsRefused, Deferred, DefinitionError, DeliveryError, Unanswered
-from audiences.http.pace import Paced, Patience, asked
+from audiences.http.apart import Apart
+from audiences.http.pace import Judged, Paced, Patience, asked, passing
 from audiences.http.retry import Patient
 from audiences.http.route import Lines, Routed
 from audiences.http.wire import TOTAL, Leased, Trace, Watched, Whole, host, unsure, watching
@@ -29,6 +30,10 @@ WORDS = 500  # characters of an answer that are kept as its reason
 
 def _utc() -> datetime:
     return datetime.now(UTC)
+
+
+def _as_http_says(answer: httpx.Response) -> None:
+    """The word of a provider that adds nothing to what HTTP says."""
 
 
 def _held(seconds: float) -> None:
@@ -49,6 +54,7 @@ class Client(httpx.Client):
         """
         request.read()  # a body that can be sent once could not be tried again
         answer = super().send(request, **{**options, "follow_redirects": False})
+        answer.history.clear()  # httpx keeps the answer of a sign-in there, with its tokens
         if answer.is_closed:
             # httpx ties an answer to its stream in a circle, which would hold the request's body until it is collected.
             answer.stream = httpx.ByteStream(b"")
@@ -62,6 +68,7 @@ def client(
     limits: Limits,
     *,
     repeatable: bool = True,
+    passes_in: Callable[[httpx.Response], float | None] = _as_http_says,
     patience: float = 900.0,
     lease: Callable[[float], None] = _held,
     transport: httpx.BaseTransport | None = None,
@@ -72,6 +79,7 @@ def client(
     """A client for one account: reach is what the connector's `reach` gives, for httpx.Client.
 
     repeatable: whether a call that may have been applied can be sent again
+    passes_in:  the provider's own word on when an answer that is no success may be another, as `Connector.passes_in`
     patience:   seconds that one call may wait in all; what asks for more is Deferred
     lease:      called before every attempt with the seconds that it may take; raises LeaseLost where they are too many
     transport:  the far end instead of the network
@@ -82,8 +90,9 @@ def client(
     _check(reach)
     waits = Patience(patience, sleep)
     ends = [transport] * limits.concurrency if transport else _network(reach, limits.concurrency)
-    lines = Lines([Leased(Watched(Whole(end, clock)), lease) for end in ends])
-    line = Patient(Paced(lines, limits.per_second, waits, clock, now), waits, now, repeatable=repeatable)
+    lines = Judged(Lines([Leased(Watched(Whole(end, clock)), lease) for end in ends]), passes_in)
+    paced = Paced(lines, limits.per_second, waits, clock, now)
+    line = Apart(Patient(paced, waits, now, repeatable=repeatable), Patient(paced, waits, now, repeatable=True))
     # An exception met here may hold a header's value: nothing raised later may lead back to it.
     with suppress(httpx.InvalidURL, ValueError):
         return Client(now=now, transport=line, **{name: reach[name] for name in reach.keys() & CALLS})
@@ -115,9 +124,10 @@ def _network(reach: Mapping[str, Any], lines: int) -> Sequence[httpx.BaseTranspo
 def _refusal(answer: httpx.Response, wait: float) -> Exception:
     """What an answer that is no success means, as the error to raise."""
     status, said = answer.status_code, f"{host(answer.request)} answered {answer.status_code}"
-    if status in (425, 429):
+    if status in (425, 429) or (passing(answer) and not unsure(status)):
+        how = " again and again" if passing(answer) else ": a quota is used up, for longer than a run waits"
         return Deferred(
-            f"{said} again and again" + (f", and asks for {wait:.0f} s more" if wait else ""),
+            said + how + (f", and asks for {wait:.0f} s more" if wait else ""),
             do="nothing is lost: the next run goes on from here",
         )
     if unsure(status):

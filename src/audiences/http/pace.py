@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import httpx
 import structlog
 
 from audiences.errors import Deferred
-from audiences.http.wire import Around, host
+from audiences.http.wire import SIGN_IN, Around, host
 
 log = structlog.get_logger()
 
@@ -41,6 +42,12 @@ class Patience:
 
 
 def asked(answer: httpx.Response, now: Callable[[], datetime]) -> float:
+    """The seconds that an answer asks to wait, by its Retry-After or the provider's own word, whichever is longer."""
+    said = answer.extensions.get("passes_in") or 0.0
+    return max(_after(answer, now), said if said < math.inf else 0.0)
+
+
+def _after(answer: httpx.Response, now: Callable[[], datetime]) -> float:
     """The seconds that an answer's Retry-After asks for; 0.0 where it asks for none, or for what nobody can read.
 
     A date is taken by the host's own clock where the answer tells it, so that a wrong clock here undercuts nothing.
@@ -61,6 +68,26 @@ def _date(words: str) -> datetime | None:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def passing(answer: httpx.Response) -> bool:
+    """Whether waiting may change this answer: by the provider's own word, or else by what HTTP says of its status."""
+    said = answer.extensions.get("passes_in")
+    return answer.status_code in PASSING if said is None else said < math.inf
+
+
+class Judged(Around):
+    """Keep with each answer that is no success the provider's word on when it may be another."""
+
+    def __init__(self, inner: httpx.BaseTransport, passes_in: Callable[[httpx.Response], float | None]):
+        super().__init__(inner)
+        self.passes_in = passes_in
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self.inner.handle_request(request)
+        if not (answer.is_success or SIGN_IN in request.extensions):
+            answer.extensions["passes_in"] = self.passes_in(answer)
+        return answer
 
 
 class Paced(Around):
@@ -84,7 +111,7 @@ class Paced(Around):
                 log.info("http.wait", host=host(request), wait=round(wait, 2))
             self.patience.wait(request, wait)
         answer = self.inner.handle_request(request)
-        if answer.status_code in PASSING:
+        if passing(answer):
             self._hold(asked(answer, self.now))
         return answer
 

@@ -11,15 +11,14 @@ import httpx
 import structlog
 
 from audiences.errors import DeliveryError, Unanswered
-from audiences.http.pace import PASSING, Patience, asked
-from audiences.http.wire import NEVER_SENT, Around, host, unsure
+from audiences.http.pace import Patience, asked, passing
+from audiences.http.wire import NEVER_SENT, Around, host, only_reads, unsure
 
 log = structlog.get_logger()
 
 TRIES = 5
 FIRST = 0.5  # seconds before the second try; doubled for each one after it
 HOPELESS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)  # the call itself is misshapen
-READS = frozenset({"GET", "HEAD"})  # may be repeated whatever the connector says of its verbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,12 @@ class Patient(Around):
 
     def _again(self, request: httpx.Request, outcome: httpx.Response | Failure) -> bool:
         if isinstance(outcome, Failure):
-            passing, applied = outcome.passing, outcome.sent
+            again, applied = outcome.passing, outcome.sent
         else:
             status = outcome.status_code
-            passing = status in PASSING and status not in request.extensions.get("expect", ())
+            again = passing(outcome) and status not in request.extensions.get("expect", ())
             applied = unsure(status)
-        return passing and (self.repeatable or not applied or request.method in READS)
+        return again and (self.repeatable or not applied or only_reads(request))
 
     def _wait(self, request: httpx.Request, outcome: httpx.Response | Failure, attempt: int) -> None:
         wait = FIRST * 2 ** (attempt - 1) * random.uniform(1, 2)

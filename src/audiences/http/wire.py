@@ -17,6 +17,8 @@ from audiences.errors import Unanswered
 CONNECT, READ, WRITE, TOTAL = 10.0, 30.0, 30.0, 35.0  # seconds of one attempt; a lease lasts 60
 MOST = 10 * 2**20  # bytes of an answer, unpacked
 PIECE = 64 * 2**10  # bytes of a request written between two looks at the clock
+READS = frozenset({"GET", "HEAD"})  # methods of calls that change nothing
+SIGN_IN = "audiences.sign_in"  # the extension of a call that asks for a token: it is no part of a batch
 
 # Nothing of the request had left when these were raised.
 NEVER_SENT = (
@@ -37,6 +39,11 @@ def host(request: httpx.Request) -> str:
     return request.url.netloc.decode("ascii", "replace")
 
 
+def only_reads(request: httpx.Request) -> bool:
+    """Whether a call changes nothing: by its method, or by its extension `reads` where the connector knows better."""
+    return request.method in READS or bool(request.extensions.get("reads"))
+
+
 def unsure(status: int) -> bool:
     """Whether an answer leaves open if the call was applied."""
     return status == httpx.codes.REQUEST_TIMEOUT or status >= httpx.codes.INTERNAL_SERVER_ERROR
@@ -44,9 +51,14 @@ def unsure(status: int) -> bool:
 
 @dataclass(slots=True)
 class Trace:
-    """What became of the attempts inside `watching`: whether any of them may have been applied unseen."""
+    """What became of the attempts inside `watching`.
+
+    unanswered: any of them may have been applied unseen
+    applied:    any of them was answered with success, and was no mere look
+    """
 
     unanswered: bool = False
+    applied: bool = False
 
 
 _traces: ContextVar[tuple[Trace, ...]] = ContextVar("traces", default=())
@@ -59,6 +71,16 @@ def watching() -> Iterator[Trace]:
     token = _traces.set((*_traces.get(), trace))
     try:
         yield trace
+    finally:
+        _traces.reset(token)
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Keep the calls made inside from the traces: what becomes of them leaves no member in doubt."""
+    token = _traces.set(())
+    try:
+        yield
     finally:
         _traces.reset(token)
 
@@ -86,7 +108,7 @@ class Leased(Around):
 
 
 class Watched(Around):
-    """Tell the traces of each attempt that may have been applied although no answer says so."""
+    """Tell the traces of each attempt that was applied, and of each that may have been although no answer says so."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -94,15 +116,15 @@ class Watched(Around):
         except NEVER_SENT:
             raise
         except BaseException:
-            self._mark()
+            self._mark(unanswered=True)
             raise
-        if unsure(answer.status_code):
-            self._mark()
+        self._mark(unsure(answer.status_code), answer.is_success and not only_reads(request))
         return answer
 
-    def _mark(self) -> None:
+    def _mark(self, unanswered: bool, applied: bool = False) -> None:
         for trace in _traces.get():
-            trace.unanswered = True
+            trace.unanswered |= unanswered
+            trace.applied |= applied
 
 
 class Whole(Around):

@@ -1,0 +1,67 @@
+"""The tables of the newest layout. Who changes one adds a revision in `migrations` and counts VERSION up."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
+
+VERSION = 2
+tables = MetaData()
+
+about = Table("about", tables, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+lease = Table(
+    "lease",
+    tables,
+    Column("sync", String, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("holder", String),
+    Column("until", Float, nullable=False),  # seconds since 1970 by this database's clock
+)
+opened = Table(
+    "opened",
+    tables,
+    Column("sync", String, primary_key=True),
+    Column("outbox", Integer, nullable=False),
+    Column("mark", Integer, nullable=False),  # rows below it may have been sent
+)
+verdict = Table(
+    "verdict",
+    tables,
+    Column("sync", String, primary_key=True),
+    Column("outbox", Integer, primary_key=True),
+    Column("lo", Integer, primary_key=True),
+    Column("hi", Integer, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("ticket", Text),  # the provider's name for the job that will judge these rows
+)
+refusal = Table(
+    "refusal",
+    tables,
+    Column("sync", String, primary_key=True),
+    Column("key_hash", String, primary_key=True),  # sha256 of the key, as hex
+    Column("reason", Text, nullable=False),  # the provider's words, people masked
+    Column("attempts", Integer, nullable=False),
+)
+run = Table(
+    "run",
+    tables,
+    Column("id", String, primary_key=True),
+    Column("sync", String, nullable=False, index=True),
+    Column("outbox", Integer),
+    Column("fingerprint", String, nullable=False),  # sha256 of the definition's file
+    Column("started", Float, nullable=False),  # like every time here: seconds since 1970 by this database's clock
+    Column("ended", Float),
+    Column("result", String),  # delivered, paused, guarded, deferred, failed …
+    Column("note", Text),
+    *(
+        Column(name, Integer, nullable=False, server_default="0")
+        for name in ("listed", "added", "updated", "removed", "refused", "set_aside")
+    ),
+)
+token = Table(
+    "token",
+    tables,
+    Column("section", String, primary_key=True),  # the account: a hash of the setting from which the values descend
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),  # may be a secret
+    Column("at", Float, nullable=False),
+)

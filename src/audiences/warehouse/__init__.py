@@ -1,0 +1,160 @@
+"""The warehouse: one connection, and one schema of it for our tables. What its engine says otherwise: `words`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+from audiences.errors import DefinitionError
+from audiences.warehouse.duckdb import DuckDB
+from audiences.warehouse.postgres import Postgres
+from audiences.warehouse.words import Conflict, Words, literal, quoted
+
+__all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "quoted"]
+
+ENGINES: Mapping[str, type[Words]] = {"duckdb": DuckDB, "postgresql": Postgres, "postgres": Postgres}
+
+
+@dataclass
+class Warehouse:
+    """An open warehouse. Used by one thread; a DuckDB file is held until `close`."""
+
+    url: URL
+    schema: str
+    words: Words = field(init=False)
+    engine: Engine = field(init=False)
+    connection: Connection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.words = spoken(self.url)(self.url, self.schema)
+        self.engine = self.words.engine()
+        try:
+            self.connection = self.engine.connect()
+        except DBAPIError as error:
+            raise self.words.shut(error.orig or error) from None
+        try:
+            with self._in_words():
+                self.words.greet(self.connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+        self.engine.dispose()
+
+    def relieve(self) -> None:
+        """Let go of memory that the engine keeps unasked."""
+        with self._in_words():
+            self.words.relieve(self.connection)
+
+    def table(self, name: str) -> str:
+        """A table of ours, quoted, with its schema."""
+        return f"{quoted(self.schema)}.{quoted(name)}"
+
+    def prepare(self) -> None:
+        """Make our schema, where it is missing. It is asked for first: to make it takes a right that few roles have."""
+        [(there,)] = self.rows(self.words.has_schema, schema=self.schema)
+        if not there:
+            self.run(f"create schema if not exists {quoted(self.schema)}")
+
+    def tables(self, prefix: str) -> list[str]:
+        """The names of our tables that start with `prefix`."""
+        return [name for (name,) in self.rows(self.words.tables, schema=self.schema, prefix=prefix)]
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column -> type of one of our tables; empty where there is no such table."""
+        with self._in_words():
+            return self.words.columns(self.connection, table)
+
+    def described(self, select: str) -> dict[str, str]:
+        """Column -> type that a SELECT would return; the engine plans it and runs nothing."""
+        with self._in_words():
+            return self.words.described(self.connection, select)
+
+    def index(self, table: str, column: str) -> None:
+        """Let a new table, quoted, be read by ranges of a column."""
+        for statement in self.words.indexed(table, column):
+            self.run(statement)
+
+    def rows(self, sql: str, **values: object) -> Sequence[Any]:
+        with self._in_words():
+            return self.connection.execute(text(sql), values).fetchall()
+
+    def change(self, sql: str, **values: object) -> int:
+        """Run a statement of ours; the rows it changed."""
+        with self._in_words():
+            return int(self.connection.execute(text(sql), values).rowcount)
+
+    def change_now(self, sql: str, **values: object) -> int:
+        """The same, but raise Conflict where another worker's transaction is in the way, and do not wait for it."""
+        before, after = self.words.impatient()
+        if not before:
+            return self.change(sql, **values)
+        self.run(before)
+        try:
+            return self.change(sql, **values)
+        finally:
+            self.run(after)
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run SQL that holds an audience's text: nothing in it is taken for a parameter. Plain tuples."""
+        with self._in_words():
+            result = self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
+            return list(result.cursor.fetchall()) if result.cursor is not None and result.returns_rows else []
+
+    @contextmanager
+    def transaction(self, snapshot: bool = False) -> Iterator[None]:
+        """All or nothing. Raises Conflict where another worker got there first.
+
+        snapshot: whether all its statements must see the data of one moment
+        """
+        self.run(self.words.snapshot if snapshot else "begin transaction")
+        try:
+            yield
+            self.run("commit")
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        try:
+            self.connection.exec_driver_sql("rollback")
+        except DBAPIError:  # DuckDB ends the transaction by itself where a commit fails
+            return
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self.words.refusal(error.orig or error) from None
+
+
+def spoken(url: URL) -> type[Words]:
+    """The words of a warehouse's engine. Raises DefinitionError for a kind that is not supported yet."""
+    kind = url.get_backend_name()
+    if kind not in ENGINES:
+        raise DefinitionError(
+            f"a warehouse of the kind {kind!r} is not supported yet",
+            do="set AUDIENCES_WAREHOUSE_URL to a DuckDB database, duckdb:///path/to/file.duckdb,"
+            " or to a PostgreSQL one, postgresql://host/database with its role and password",
+        )
+    return ENGINES[kind]
+
+
+def dialect(url: URL) -> str:
+    """What sqlglot calls the SQL of a warehouse. Raises DefinitionError for a kind that is not supported yet."""
+    return spoken(url).dialect

@@ -1,0 +1,110 @@
+"""DuckDB: a file, or memory, inside of this process. One process at a time holds a file, until its last connection."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from audiences import mask
+from audiences.errors import AudienceError, Deferred, DefinitionError, WarehouseError
+from audiences.warehouse.words import Conflict, Words
+
+# What these say is about names and grammar; every other error may quote a value.
+NAMING = ("CatalogException", "BinderException", "ParserException", "SyntaxException")
+
+
+class DuckDB(Words):
+    """The words of DuckDB. It finds conflicts by column, and does not wait: it says so."""
+
+    __slots__ = ()
+
+    dialect = "duckdb"
+    text = "VARCHAR"
+    moment = "TIMESTAMP"
+    whole = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BOOLEAN|DECIMAL\(\d+,0\)")
+    spelled = re.compile(r"VARCHAR|DATE|TIMESTAMP|UUID|ENUM\(.*\)", re.DOTALL)
+    tables = (
+        "select table_name from duckdb_tables() where database_name = current_database() and schema_name = :schema"
+        " and starts_with(table_name, :prefix) order by table_name"
+    )
+    has_schema = (
+        "select count(*) from duckdb_schemas() where database_name = current_database() and schema_name = :schema"
+    )
+
+    def engine(self) -> Engine:
+        """A connection at a time (NullPool): a pooled one would keep the file locked against every other process."""
+        file = Path(str(self.url.database))
+        if self.url.database not in (None, "", ":memory:") and not os.access(file, os.F_OK):
+            raise DefinitionError(
+                f"there is no warehouse file {file.name!r} where AUDIENCES_WAREHOUSE_URL points",
+                do="create it where this user can see it, or mend the path"
+                " (a relative one starts at the project's folder)",
+            )
+        return create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+    def greet(self, connection: Connection) -> None:
+        """It would draw its progress on stdout, among what we print."""
+        connection.exec_driver_sql("set enable_progress_bar = false")
+
+    def described(self, connection: Connection, select: str) -> dict[str, str]:
+        """Asked of the binder."""
+        rows = connection.execution_options(no_parameters=True).exec_driver_sql(f"describe {select}")
+        return {row[0]: row[1] for row in rows}
+
+    def columns(self, connection: Connection, table: str) -> dict[str, str]:
+        """The schema is ours, and so are its names: none needs quoting inside of a literal."""
+        rows = connection.exec_driver_sql(
+            "select column_name, data_type from duckdb_columns() where database_name = current_database()"
+            f" and schema_name = '{self.schema}' and table_name = '{table}' order by column_index"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def fitted(self, expression: str, type_: str) -> str:
+        """Its own word for that."""
+        return f"try_cast({expression} as {type_})"
+
+    def relieve(self, connection: Connection) -> None:
+        """It keeps pages in case they are read again, up to its limit; what is in use stays."""
+        [(usual,)] = connection.exec_driver_sql("select current_setting('memory_limit')")
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("set memory_limit = '32MB'")
+        connection.exec_driver_sql(f"set memory_limit = '{usual}'")
+
+    def shut(self, error: BaseException) -> Exception:
+        """A file that is missing, broken, or held by another process."""
+        if "Could not set lock" in str(error) or type(error).__name__ != "IOException":
+            return self.refusal(error)
+        said = str(error).splitlines()[0].removeprefix("IO Error: ")
+        return WarehouseError(f"the warehouse cannot be opened: {said}", do="mend the file, or AUDIENCES_WAREHOUSE_URL")
+
+    def refusal(self, error: BaseException) -> Exception:
+        """By the class of the error."""
+        kind, said = type(error).__name__, str(error)
+        if kind == "TransactionException":
+            return Conflict()
+        if "Could not set lock" in said:
+            return held()
+        if "read-only mode" in said:
+            return WarehouseError("the warehouse is read-only", do="let the worker write its schema")
+        if kind in NAMING:
+            return WarehouseError(
+                f"the warehouse refuses a statement: {mask.text(said.splitlines()[0])}", do="mend the audience's SQL"
+            )
+        return WarehouseError(
+            f"the warehouse fails with {kind}; its words may hold data and are not shown",
+            do="run the audience's SQL in a console of the warehouse to see them",
+        )
+
+
+def held() -> AudienceError:
+    """What to say where another process has the warehouse's file."""
+    return Deferred(
+        "the warehouse file is held by another process (DuckDB lets one process in at a time)",
+        do="wait for that run to end, or close the console that has the file open, and try again",
+    )

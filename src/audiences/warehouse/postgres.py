@@ -1,0 +1,172 @@
+"""PostgreSQL 16 or newer, through psycopg: one connection, each statement a transaction unless we begin one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from audiences.errors import DefinitionError, WarehouseError
+from audiences.warehouse import sqlstate
+from audiences.warehouse.words import Words, literal, quoted
+
+OLDEST = 160000  # has pg_input_is_valid, and subqueries without a name
+
+# What cannot be compared by `is distinct from`, or not exactly, and the type that can:
+# json and xml have no equality, those of geometry compare areas, and citext does not see case.
+KEPT = {"json": "jsonb", "citext": "text"} | dict.fromkeys(
+    ("xml", "point", "line", "lseg", "box", "path", "polygon", "circle"), "text"
+)
+
+GREETING = (
+    "set jit = off",  # compiling takes longer than the comparison
+    "set standard_conforming_strings = on",  # or a backslash in an audience's text would read otherwise than checked
+    # A worker that stands still inside a transaction must not keep its successor out.
+    "set idle_in_transaction_session_timeout = '60s'",
+)
+
+
+class Postgres(Words):
+    """The words of PostgreSQL. In READ COMMITTED the second of two writers waits, and then finds no row."""
+
+    __slots__ = ()
+
+    dialect = "postgres"
+    text = "character varying"
+    moment = "timestamp without time zone"
+    snapshot = "begin isolation level repeatable read"
+    whole = re.compile(r"smallint|integer|bigint|boolean|numeric\(\d+,0\)")
+    spelled = re.compile(r"text|character varying(\(\d+\))?|date|timestamp(\(\d\))? without time zone|uuid")
+    tables = (
+        "select tablename from pg_catalog.pg_tables where schemaname = :schema"
+        " and starts_with(tablename, :prefix) order by tablename"
+    )
+    has_schema = "select count(*) from pg_catalog.pg_namespace where nspname = :schema"
+
+    def engine(self) -> Engine:
+        """psycopg, which `audiences[postgres]` brings. Nothing is prepared: poolers lose prepared statements."""
+        if find_spec("psycopg") is None:
+            raise DefinitionError("PostgreSQL needs a driver", do="pip install 'audiences[postgres]'")
+        patience = {} if "connect_timeout" in self.url.query else {"connect_timeout": 10}
+        engine = create_engine(
+            self.url.set(drivername="postgresql+psycopg"),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            use_native_hstore=False,
+            connect_args={"prepare_threshold": None, "client_encoding": "utf8", **patience},
+        )
+        event.listen(engine, "connect", _plainly)
+        return engine
+
+    def greet(self, connection: Connection) -> None:
+        """Raises WarehouseError for a server that is too old."""
+        version = _driver(connection).info.server_version
+        if version < OLDEST:
+            raise WarehouseError(
+                f"the warehouse is PostgreSQL {version // 10000}; 16 or newer is needed", do="upgrade the server"
+            )
+        for statement in GREETING:
+            connection.exec_driver_sql(statement)
+
+    def described(self, connection: Connection, select: str) -> dict[str, str]:
+        """Parsed by the server and not even planned. In parentheses nothing but a SELECT that only reads is grammar."""
+        from psycopg import errors
+        from psycopg.pq import ExecStatus
+
+        driver = _driver(connection)
+        for answer in (
+            driver.pgconn.prepare(b"", f"select * from (\n{select}\n) as q".encode()),
+            described := driver.pgconn.describe_prepared(b""),
+        ):
+            if answer.status != ExecStatus.COMMAND_OK:
+                raise self.refusal(errors.error_from_result(answer, "utf-8"))
+        names = [(described.fname(i) or b"").decode() for i in range(described.nfields)]
+        asked = ", ".join(f"format_type({described.ftype(i)}, {described.fmod(i)})" for i in range(described.nfields))
+        types = connection.exec_driver_sql(f"select {asked}").one()
+        return {name: _kept(type_) for name, type_ in zip(names, types, strict=True)}
+
+    def columns(self, connection: Connection, table: str) -> dict[str, str]:
+        """From the catalogue, which needs no grant."""
+        name = literal(f"{quoted(self.schema)}.{quoted(table)}")
+        rows = connection.exec_driver_sql(
+            "select attname, format_type(atttypid, atttypmod) from pg_catalog.pg_attribute"
+            f" where attrelid = to_regclass({name}) and attnum > 0 and not attisdropped order by attnum"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def fitted(self, expression: str, type_: str) -> str:
+        """By way of text, which each type reads and writes."""
+        said = f"cast({expression} as text)"
+        return f"case when pg_input_is_valid({said}, {literal(type_)}) then cast({said} as {type_}) end"
+
+    def taken(self, column: str, type_: str) -> str:
+        """A cast, which costs nothing where the type is the column's own."""
+        return f"cast(q.{quoted(column)} as {type_})"
+
+    def indexed(self, table: str, column: str) -> Sequence[str]:
+        """Each batch would read the whole table; and a table that was never analysed is planned for as a small one."""
+        return (f"create index on {table} ({column})", f"analyze {table}")
+
+    def impatient(self) -> tuple[str, str]:
+        """It would wait for as long as the other transaction is open."""
+        return "set lock_timeout = '100ms'", "set lock_timeout = default"
+
+    def shut(self, error: BaseException) -> Exception:
+        """Sign-in, network, database."""
+        return sqlstate.shut(error)
+
+    def refusal(self, error: BaseException) -> Exception:
+        """By SQLSTATE."""
+        return sqlstate.refusal(error, self.schema, self.url.username or "the worker's role")
+
+
+def _driver(connection: Connection) -> Any:
+    """psycopg's own connection."""
+    return connection.connection.driver_connection
+
+
+def _kept(type_: str) -> str:
+    element, array = type_.removesuffix("[]"), "[]" * type_.endswith("[]")
+    return KEPT.get(element, element) + array
+
+
+def _plainly(driver: Any, _record: object) -> None:
+    """Let values arrive as DuckDB's do: JSON, addresses and ranges as text, and a moment beyond the calendar too.
+
+    psycopg makes objects of the former, and fails on the latter with all the rows around it.
+    """
+    from psycopg import DataError
+    from psycopg.types import datetime as moments
+    from psycopg.types.string import TextLoader
+
+    for name in ("json", "jsonb", "inet", "cidr", "record", *RANGES):
+        driver.adapters.register_loader(name, TextLoader)
+
+    def within(loader: Any) -> Any:
+        class Within(loader):  # type: ignore[misc]
+            """What Python's calendar holds as such, else as text: infinity, 44 BC, 24:00."""
+
+            def load(self, data: Any) -> Any:
+                try:
+                    return super().load(data)
+                except DataError:
+                    return bytes(data).decode()
+
+        return Within
+
+    for name, loader in {
+        "date": moments.DateLoader,
+        "time": moments.TimeLoader,
+        "timetz": moments.TimetzLoader,
+        "timestamp": moments.TimestampLoader,
+        "timestamptz": moments.TimestamptzLoader,
+        "interval": moments.IntervalLoader,
+    }.items():
+        driver.adapters.register_loader(name, within(loader))
+
+
+RANGES = [f"{kind}{many}range" for kind in ("int4", "int8", "num", "date", "ts", "tstz") for many in ("", "multi")]

@@ -1,0 +1,121 @@
+"""The words in which one engine differs from the others: the base of each engine's own file, and what they share."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL
+
+from audiences.errors import Deferred, DefinitionError
+
+PARTS = "text, whole numbers, booleans, dates, timestamps without a zone, UUIDs"  # what a key of several columns takes
+
+
+class Conflict(Deferred):
+    """Another worker changed, or is changing, what this statement meant to change."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another session of the warehouse changes what this run needs", do="nothing: run it again in a minute"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Words(ABC):
+    """What one engine says in its own way. Nothing else asks which engine it is.
+
+    url, schema: of the warehouse, for what errors say; none of them shows a password
+    """
+
+    url: URL
+    schema: str
+
+    dialect: ClassVar[str]  # what sqlglot calls the SQL
+    text: ClassVar[str]  # the type of text, and of a moment without a zone, as `columns` names them
+    moment: ClassVar[str]
+    snapshot: ClassVar[str] = "begin transaction"  # all statements of it see the data of one moment
+    whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
+    spelled: ClassVar[re.Pattern[str]]  # types whose text has one form only
+
+    @abstractmethod
+    def engine(self) -> Engine:
+        """What opens connections. Raises DefinitionError where that cannot work on this machine."""
+
+    @abstractmethod
+    def greet(self, connection: Connection) -> None:
+        """The settings that a new connection needs."""
+
+    @abstractmethod
+    def described(self, connection: Connection, select: str) -> dict[str, str]:
+        """Column -> type that a SELECT would return, as our tables keep it. It is planned at most, never run."""
+
+    @abstractmethod
+    def columns(self, connection: Connection, table: str) -> dict[str, str]:
+        """Column -> type of one of our tables; empty where there is no such table."""
+
+    @abstractmethod
+    def fitted(self, expression: str, type_: str) -> str:
+        """A cast that gives NULL for what cannot be cast."""
+
+    @abstractmethod
+    def refusal(self, error: BaseException) -> Exception:
+        """What a driver's error means to a person. Its words are shown only where they cannot hold a value."""
+
+    @abstractmethod
+    def shut(self, error: BaseException) -> Exception:
+        """Why the warehouse cannot be opened. No row was read yet: what the engine says is shown."""
+
+    tables: ClassVar[str]  # the names of the tables of :schema that start with :prefix, in order
+    has_schema: ClassVar[str]  # whether there is a :schema
+
+    def taken(self, column: str, type_: str) -> str:
+        """A column of a row `q` of the query, as `described` says that it is kept."""
+        return f"q.{quoted(column)}"
+
+    def indexed(self, table: str, column: str) -> Sequence[str]:
+        """Statements after which a new table is read fast by ranges of `column`."""
+        return ()
+
+    def relieve(self, connection: Connection) -> None:
+        """Let go of memory that the engine keeps unasked."""
+
+    def impatient(self) -> tuple[str, str]:
+        """Statements before and after one that must not wait for another worker."""
+        return "", ""
+
+    def key(self, columns: Sequence[str], types: Mapping[str, str]) -> tuple[str, str]:
+        """The key of a row `q` as an expression, and its type: a column, or several as one text, a JSON array.
+
+        The array has no blanks, and is NULL where any part is. Raises DefinitionError for a part whose text may have
+        several forms (1.5 and 1.50): two of them would be two members.
+        """
+        if len(columns) == 1:
+            return f"q.{quoted(columns[0])}", types[columns[0]]
+        parts = " || ',' || ".join(self._part(column, types[column]) for column in columns)
+        return f"'[' || {parts} || ']'", self.text
+
+    def _part(self, column: str, type_: str) -> str:
+        value = f"cast(q.{quoted(column)} as varchar)"
+        if self.whole.fullmatch(type_):
+            return value
+        if self.spelled.fullmatch(type_):
+            return f"cast(to_json({value}) as varchar)"
+        raise DefinitionError(
+            f"the key's column {column!r} is of the type {type_}; a key of several columns is made of {PARTS}",
+            do=f"cast it to text in the query, in one form: cast({column} as varchar) as {column}",
+        )
+
+
+def literal(value: str) -> str:
+    """Text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

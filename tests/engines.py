@@ -1,0 +1,94 @@
+"""The engines that the tests of a warehouse run on: where each keeps one, and how a test speaks to it past our code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+
+class DuckDB:
+    """A file in the test's folder."""
+
+    name, dialect = "duckdb", "duckdb"
+
+    def __init__(self, databases: Callable[..., URL] | None = None):
+        """Needs no server."""
+
+    def new(self, folder: Path) -> URL:
+        duckdb.connect(str(folder / "w.duckdb")).close()
+        return make_url(f"duckdb:///{folder / 'w.duckdb'}")
+
+    def copy(self, url: URL, folder: Path) -> URL:
+        shutil.copy(str(url.database), folder / "w.duckdb")
+        return make_url(f"duckdb:///{folder / 'w.duckdb'}")
+
+    def alone(self) -> URL:
+        """A warehouse that is opened once."""
+        return make_url("duckdb:///:memory:")
+
+    @contextmanager
+    def open(self, url: URL) -> Iterator[Any]:
+        with duckdb.connect(str(url.database)) as connection:
+            yield connection
+
+    def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
+        """Let a table hold exactly these rows."""
+        with self.open(url) as connection:
+            connection.execute(f"delete from {table}")
+            if rows:
+                connection.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
+
+
+class PostgreSQL:
+    """A database of the server that the tests have started."""
+
+    name, dialect = "postgresql", "postgres"
+
+    def __init__(self, databases: Callable[..., URL]):
+        self.databases = databases
+
+    def new(self, folder: Path) -> URL:
+        return self.databases()
+
+    def copy(self, url: URL, folder: Path) -> URL:
+        return self.databases(like=url)
+
+    def alone(self) -> URL:
+        """A warehouse that is opened once."""
+        return self.databases()
+
+    @contextmanager
+    def open(self, url: URL) -> Iterator[Any]:
+        socket = str(url.query["host"])
+        with psycopg.connect(host=socket, user=url.username, dbname=url.database, autocommit=True) as connection:
+            yield connection
+
+    def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
+        """Let a table hold exactly these rows."""
+        with self.open(url) as connection:
+            connection.execute(f"delete from {table}")
+            if rows:
+                places = ", ".join(["%s"] * len(rows[0]))
+                connection.cursor().executemany(f"insert into {table} values ({places})", rows)
+
+
+ENGINES = {each.name: each for each in (DuckDB, PostgreSQL)}
+
+
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> DuckDB | PostgreSQL:
+    """Each engine in turn."""
+    return DuckDB() if request.param == "duckdb" else PostgreSQL(request.getfixturevalue("databases"))
+
+
+def each(duckdb: Iterable[Any], postgresql: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Values to try on each engine, for `parametrize(…, indirect=[…])` with the engine first."""
+    return [("duckdb", value) for value in duckdb] + [("postgresql", value) for value in postgresql]
