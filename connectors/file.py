@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from audiences import (
     Journal,
     Limits,
     Member,
+    Proof,
     Receipt,
     Unanswered,
     ident_sql,
@@ -41,7 +43,6 @@ from audiences import (
 MEMORY = "256MB"  # of a merge, however long the list is; the rest goes to the disk
 LONGEST = 200  # bytes of a list's name; the journal's own name must fit into 255
 PLAIN = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")  # a list's name
-
 PARQUET = "format parquet, compression zstd, row_group_size 20480"  # a row group is held in memory
 WRITTEN = {".csv": "format csv, header", ".jsonl": "format json", ".parquet": PARQUET}
 CSV = "auto_detect=false, header=true, delim=',', quote='\"', escape='\"', allow_quoted_nulls=false"
@@ -53,6 +54,7 @@ NOTED = "{'place': 'BIGINT', 'gone': 'BOOLEAN', 'key': 'VARCHAR', 'fields': 'JSO
 
 class File(Chosen):
     limits = Limits(batch=5000)
+    proof = Proof.DOCUMENTATION
 
     class Settings(Chosen.Settings):
         folder: Path
@@ -78,15 +80,18 @@ class File(Chosen):
                 do="name another list as well: its file is filled, then this one is emptied",
             )
         if not file.exists():
-            raise DeliveryError(
-                f"{file} is gone, and with it whoever was on the list",
-                do="put it back; or `audiences forget` this sync, and the next run writes the whole list anew",
-            )
+            ways = "put it back; or `audiences forget` this sync, and the next run writes the whole list anew"
+            raise DeliveryError(f"{file} is gone, and with it whoever was on the list", do=ways)
         return _noted(file, members, gone=False)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         file = self._file(list_id)
         return _noted(file, members, gone=True) if file.exists() else Receipt.of(members)
+
+    def check(self) -> None:
+        with _in_words(folder := Path(self.settings.folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
 
     def prepare(self, name: str) -> str:
         """The name of the list's file, which is made where there is none."""
@@ -120,9 +125,8 @@ class File(Chosen):
         """The list's file, which is in the folder. Raises DefinitionError for a name that could be elsewhere."""
         stem, _, suffix = list_id.rpartition(".")
         if f".{suffix}" not in WRITTEN:
-            raise DefinitionError(
-                f"{list_id!r} is not the id of a file", do=f"end it in {' or '.join(WRITTEN)}, or write `list` instead"
-            )
+            ends = f"end it in {' or '.join(WRITTEN)}, or write `list` instead"
+            raise DefinitionError(f"{list_id!r} is not the id of a file", do=ends)
         if not PLAIN.fullmatch(stem) or len(stem.encode()) > LONGEST:
             fit = f"leave out separators, control characters and a leading dot, and use at most {LONGEST} bytes"
             raise DefinitionError(f"a list in a file cannot be called {stem!r}", do=fit)
@@ -218,11 +222,8 @@ def _told(db: duckdb.DuckDBPyConnection, kind: str | None) -> dict[str, tuple[st
             found.setdefault(name.lower(), {})[name] = f"json_extract(fields, {_text(pointer)})"
     values = {next(iter(each)): f"coalesce({', '.join(each.values())})" for each in found.values()}
     kinds = {name: kind or _kind(db, value) for name, value in values.items()}
-    return {name: (kinds[name], _cast(value, kinds[name])) for name, value in values.items()}
-
-
-def _cast(value: str, kind: str) -> str:
-    return value if kind == "JSON" else f"cast(({value} ->> '$') as {kind})"
+    casts = {name: "{}" if kind == "JSON" else f"cast(({{}} ->> '$') as {kind})" for name, kind in kinds.items()}
+    return {name: (kinds[name], casts[name].format(value)) for name, value in values.items()}
 
 
 def _kind(db: duckdb.DuckDBPyConnection, value: str) -> str:

@@ -26,7 +26,7 @@ import httpx
 import orjson
 from pydantic import AfterValidator, SecretStr
 
-from audiences import BatchRefused, Chosen, Limits, Member, Receipt, Unanswered
+from audiences import BatchRefused, Chosen, Limits, Member, Proof, Receipt, Unanswered
 
 
 def _url(value: SecretStr) -> SecretStr:
@@ -68,6 +68,7 @@ def _key(secret: SecretStr) -> bytes:
 
 class Webhook(Chosen):
     limits = Limits(batch=1000, concurrency=4)
+    proof = Proof.DOCUMENTATION
 
     class Settings(Chosen.Settings):
         url: Annotated[SecretStr, AfterValidator(_url)]

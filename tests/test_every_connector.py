@@ -12,8 +12,10 @@ tests/sandboxes/NAME.py: the part of the provider that the connector speaks to, 
         def unwelcome(self): …                  the fields of someone who is refused; left out where nobody is
         def holds(self, fields): …              whether someone is on the list with just these fields
         def __call__(self, request): …          the httpx.Response to a call; left out where none is made
+        def works(self): …                      every job that is open is done; left out where none is ever open
 
-    options = ({…}, …)                          the sync's options that are tried, where there are any
+    options = ({…}, …)                          the sync's options that are tried, where there are any; a sandbox
+                                                has the ones of its test as `self.options`
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from audiences import BatchRefused, Connector, Member, connectors, http
+from audiences import BatchRefused, Connector, Member, Receipt, connectors, http
 from audiences.errors import CredentialsRefused, DefinitionError
+from audiences.send import covering
 
 ROOTS = [Path(__file__).parent.parent, *map(Path, filter(None, [os.environ.get("AUDIENCES_PROJECT")]))]
 FILES = sorted({path.resolve() for root in ROOTS for path in root.glob("connectors/[!_.]*.py")})
@@ -107,9 +110,12 @@ def cls(path):
 
 
 @pytest.fixture
-def sandbox(case, path, monkeypatch):
+def sandbox(case, path, cls, monkeypatch):
     assert case[1], f"{path.name} has no sandbox: write tests/sandboxes/{path.name} beside connectors/"
     sandbox = case[1].Sandbox()
+    how = f"{path.name} writes outcome: write works(self) in tests/sandboxes/{path.name}, which does its open jobs"
+    assert hasattr(sandbox, "works") or not cls.judges_later(), how
+    sandbox.options = case[2]
     for variable, value in sandbox.settings.items():
         monkeypatch.setenv(variable, value)
     return sandbox
@@ -122,7 +128,8 @@ def speak(case, path, cls, sandbox, tmp_path):
     def speak(answer):
         account, clock = connectors.settings(path.stem, cls, tmp_path), Clock()
         wire = httpx.MockTransport(answer)
-        line = http.client(cls.reach(account), cls.limits, transport=wire, sleep=clock.sleep, clock=clock)
+        waits = {"passes_in": cls.passes_in, "sleep": clock.sleep, "clock": clock}
+        line = http.client(cls.reach(account), cls.limits, transport=wire, **waits)
         send = [*sandbox.member(1), *filter(None, [getattr(sandbox, "any_field", None)])]
         return cls(account, cls.Options(**case[2]), line, send=send, outbox="project-sync-1")
 
@@ -153,73 +160,109 @@ def told(**people):
     return [Member(key, fields, next(seq)) for key, fields in people.items()]
 
 
-def settled(remote, list_id, verb, **people):
-    """The receipt of one batch, once it is visible."""
-    receipt = getattr(remote, verb)(list_id, told(**people))
-    remote.flush(list_id)
-    return receipt
+@pytest.fixture
+def taken(remote, list_id):
+    """Send one batch and make it visible: its members and its receipt, which is one that the worker takes."""
+
+    def taken(verb, **people):
+        receipt = getattr(remote, verb)(list_id, members := told(**people))
+        remote.flush(list_id)
+        return members, covering(receipt, members, tickets=remote.judges_later())
+
+    return taken
 
 
-def test_upsert_makes_present(remote, list_id, sandbox):
+@pytest.fixture
+def judged(speak, sandbox):
+    """What became of a ticket, as the next run asks: a process that knows the ticket and its members, and no more."""
+
+    def judged(members, receipt):
+        assert isinstance(receipt.ticket, str), f"a ticket is text, and not {receipt.ticket!r}"
+        waiting = [member for member in members if member.key in receipt.accepted]
+        found = speak(sandbox).outcome(receipt.ticket, waiting)
+        return None if found is None else covering(found, waiting)
+
+    return judged
+
+
+@pytest.fixture
+def settled(taken, judged, sandbox):
+    """Send one batch; its receipt once it is visible and, where it has a ticket, its job is done."""
+
+    def settled(verb, **people):
+        members, receipt = taken(verb, **people)
+        if receipt.ticket is None:
+            return receipt
+        assert judged(members, receipt) is None, "outcome has a verdict before the job is done"
+        sandbox.works()
+        verdict, again = judged(members, receipt), judged(members, receipt)
+        assert verdict, "outcome has no verdict after the sandbox's works()"
+        assert verdict == again, "outcome says something else when it is asked again"
+        return Receipt(verdict.accepted, {**receipt.rejected, **verdict.rejected})
+
+    return settled
+
+
+def test_upsert_makes_present(settled, sandbox):
     """
     Members that are accepted are on the list afterwards, with the fields that were sent.
     """
-    receipt = settled(remote, list_id, "upsert", a=sandbox.member(1), b=sandbox.member(2))
+    receipt = settled("upsert", a=sandbox.member(1), b=sandbox.member(2))
 
     assert receipt.accepted == {"a", "b"}
     assert sandbox.holds(sandbox.member(1))
     assert sandbox.holds(sandbox.member(2))
 
 
-def test_remove_makes_absent(remote, list_id, sandbox):
+def test_remove_makes_absent(settled, sandbox):
     """
     Members that are removed are off the list, and the others stay.
     """
-    settled(remote, list_id, "upsert", a=sandbox.member(1), b=sandbox.member(2))
+    settled("upsert", a=sandbox.member(1), b=sandbox.member(2))
 
-    receipt = settled(remote, list_id, "remove", a=sandbox.member(1))
+    receipt = settled("remove", a=sandbox.member(1))
 
     assert receipt.accepted == {"a"}
     assert not sandbox.holds(sandbox.member(1))
     assert sandbox.holds(sandbox.member(2))
 
 
-def test_verbs_may_be_repeated(remote, list_id, sandbox):
+def test_verbs_may_be_repeated(settled, sandbox):
     """
     A batch that is sent again, as after a crash, leaves what one sending leaves.
     """
     for verb, present in (("upsert", True), ("remove", False)):
-        receipts = [settled(remote, list_id, verb, a=sandbox.member(1)) for _ in range(2)]
+        receipts = [settled(verb, a=sandbox.member(1)) for _ in range(2)]
 
         assert receipts[0] == receipts[1]
         assert sandbox.holds(sandbox.member(1)) is present
 
 
-def test_removing_a_stranger_is_accepted(remote, list_id, sandbox):
+def test_removing_a_stranger_is_accepted(settled, sandbox):
     """
     Who is not there is already removed.
     """
-    assert settled(remote, list_id, "remove", a=sandbox.member(1)).accepted == {"a"}
+    assert settled("remove", a=sandbox.member(1)).accepted == {"a"}
 
 
-def test_whoever_comes_back_is_present(remote, list_id, sandbox):
+def test_whoever_comes_back_is_present(settled, sandbox):
     """
     Added, removed and added again with the same fields: on the list.
     """
     for verb in ("upsert", "remove", "upsert"):
-        settled(remote, list_id, verb, a=sandbox.member(1))
+        settled(verb, a=sandbox.member(1))
 
     assert sandbox.holds(sandbox.member(1))
 
 
-def test_a_member_who_moved_is_there_once(remote, list_id, sandbox):
+def test_a_member_who_moved_is_there_once(settled, sandbox):
     """
     The old identifier is removed and the new one added, under one key: only the new one is on the list.
     """
-    settled(remote, list_id, "upsert", a=sandbox.member(1))
+    settled("upsert", a=sandbox.member(1))
 
-    settled(remote, list_id, "remove", a=sandbox.member(1))
-    settled(remote, list_id, "upsert", a=sandbox.member(2))
+    settled("remove", a=sandbox.member(1))
+    settled("upsert", a=sandbox.member(2))
 
     assert not sandbox.holds(sandbox.member(1))
     assert sandbox.holds(sandbox.member(2))
@@ -227,24 +270,24 @@ def test_a_member_who_moved_is_there_once(remote, list_id, sandbox):
 
 @where_any_value_fits
 @pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
-def test_every_value_travels(remote, list_id, sandbox, value):
+def test_every_value_travels(settled, sandbox, value):
     """
     Each type of a JSON value, None and all of Unicode arrive as they were sent, and replace what was there.
     """
-    settled(remote, list_id, "upsert", a={**sandbox.member(1), sandbox.any_field: "before"})
+    settled("upsert", a={**sandbox.member(1), sandbox.any_field: "before"})
 
-    settled(remote, list_id, "upsert", a={**sandbox.member(1), sandbox.any_field: value})
+    settled("upsert", a={**sandbox.member(1), sandbox.any_field: value})
 
     assert sandbox.holds({**sandbox.member(1), sandbox.any_field: value})
 
 
-def test_a_full_batch_is_taken(cls, remote, list_id, sandbox):
+def test_a_full_batch_is_taken(cls, settled, sandbox):
     """
     As many members as `limits` says go into one call, and the receipt speaks of each of them by key.
     """
     everybody = {f"k{n}": sandbox.member(n) for n in reversed(range(cls.limits.batch))}
 
-    receipt = settled(remote, list_id, "upsert", **everybody)
+    receipt = settled("upsert", **everybody)
 
     assert receipt.accepted == everybody.keys()
     assert not receipt.rejected
@@ -252,20 +295,35 @@ def test_a_full_batch_is_taken(cls, remote, list_id, sandbox):
 
 @where_some_are_refused
 @pytest.mark.parametrize("place", range(3))
-def test_one_bad_member_spoils_only_itself(remote, list_id, sandbox, place):
+def test_one_bad_member_spoils_only_itself(settled, sandbox, place):
     """
     Whoever the provider refuses is rejected by key, wherever in the batch, with the provider's reason.
     """
     people = [("a", sandbox.member(1)), ("b", sandbox.member(2))]
     people.insert(place, ("bad", sandbox.unwelcome()))
 
-    receipt = settled(remote, list_id, "upsert", **dict(people))
+    receipt = settled("upsert", **dict(people))
 
     assert receipt.accepted == {"a", "b"}
     assert receipt.rejected.keys() == {"bad"}
     assert receipt.rejected["bad"]
     assert sandbox.holds(sandbox.member(1))
     assert sandbox.holds(sandbox.member(2))
+
+
+def test_each_ticket_has_a_verdict_of_its_own(cls, taken, judged, sandbox):
+    """
+    Of batches that are open at once none has a verdict before its job is done, and then each has its own.
+    """
+    if not cls.judges_later():
+        return
+    bad = {"bad": sandbox.unwelcome()} if hasattr(sandbox, "unwelcome") else {}
+    batches = [taken("upsert", a=sandbox.member(1), **bad), taken("upsert", b=sandbox.member(2))]
+    before = [judged(*batch) for batch in batches]
+    sandbox.works()
+
+    assert before == [None, None]
+    assert [judged(*batch).accepted for batch in reversed(batches)] == [{"b"}, {"a"}]
 
 
 @where_calls_are_made
@@ -292,14 +350,14 @@ def test_refused_credentials_stop_the_sync(speak, list_id, sandbox, verb):
     assert len(calls) == 1
 
 
-def test_members_reads_back_what_was_sent(cls, remote, list_id, sandbox):
+def test_members_reads_back_what_was_sent(cls, remote, list_id, settled, sandbox):
     """
     A connector that can read a list gives the identifying fields of everybody on it.
     """
     if cls.members is Connector.members:
         return
-    settled(remote, list_id, "upsert", a=sandbox.member(1), b=sandbox.member(2), c=sandbox.member(3))
-    settled(remote, list_id, "remove", b=sandbox.member(2))
+    settled("upsert", a=sandbox.member(1), b=sandbox.member(2), c=sandbox.member(3))
+    settled("remove", b=sandbox.member(2))
 
     found = [{name: fields[name] for name in remote.identity} for fields in remote.members(list_id)]
 

@@ -12,13 +12,14 @@ from audiences.cli import output
 from audiences.errors import AudienceError
 
 COMMANDS = {  # name -> its line in the help; the room of that name holds it
-    "check": "Read every definition and say what is wrong, without a warehouse.",
-    "plan": "Show what a sync would change. Nothing is sent, nothing is written.",
+    "check": "Read every definition, without a warehouse; say what is wrong.",
+    "plan": "Show what a sync would change. Nothing is sent or written.",
     "sync": "Deliver what has changed.",
     "status": "Each sync: its list, its last run, who is refused.",
     "show": "One audience: header, SQL as it will run, size, a masked sample.",
     "refused": "Members that a destination refused, and why.",
     "forget": "Forget who a sync has listed; removes nobody anywhere.",
+    "connectors": "The connectors: what each can do, needs, and was held against.",
     "init": "Make a new project folder that works at once.",
     "demo": "Move real customers into lists, twice, with a day between.",
     "schema": "The JSON Schema of an audience's header.",

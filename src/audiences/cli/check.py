@@ -1,4 +1,4 @@
-"""`audiences check`: every definition read, and with --warehouse its columns asked for."""
+"""`audiences check`: every definition read; with --warehouse its columns asked for, with --connectors its accounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import click
 
 from audiences import compare
 from audiences.audience import Audience
-from audiences.cli import output
+from audiences.cli import accounts, output
+from audiences.cli.accounts import Account
 from audiences.cli.session import Chosen, Session
 from audiences.errors import AudienceError
 from audiences.project import Binding
@@ -22,53 +23,75 @@ MISTAKE = 2  # the exit code
 @click.option(
     "--warehouse", is_flag=True, help="Also ask the warehouse for each query's columns and types; it runs no query."
 )
+@click.option(
+    "--connectors",
+    is_flag=True,
+    help="Also try the account of each section: one call that needs its credentials and changes nothing.",
+)
 @output.as_json
 @click.pass_obj
-def command(folder: Path, warehouse: bool, as_json: bool) -> int:
+def command(folder: Path, warehouse: bool, connectors: bool, as_json: bool) -> int:
     """Read every definition and say what is wrong, naming file, line and remedy. Needs no warehouse and no network."""
     session = Session(folder)
     chosen = session.chosen()
-    errors: list[AudienceError] = list(chosen.errors)
-    columns: dict[str, Mapping[str, str]] = {}
-    if warehouse:
-        with session.warehouse() as opened:
-            for audience, bindings in chosen.audiences:
-                try:
-                    columns[audience.name] = asked(opened, audience, bindings)
-                except AudienceError as error:
-                    output.complain(f"{audience.name}: {error}")
-                    errors.append(error)
-    code = MISTAKE if errors else 0
+    columns, mistakes = described(session, chosen) if warehouse else ({}, [])
+    found = spoken(session, chosen) if connectors else []
+    errors = [*chosen.errors, *mistakes, *(each.error for each in found if each.error)]
+    code = chosen.worst([*(MISTAKE for _ in mistakes), *(each.error.exit_code for each in found if each.error)])
     if as_json:
-        document(chosen, columns, errors, code)
+        told = {"connectors": [accounts.data(each) for each in found]} if connectors else {}
+        output.document({"audiences": data(chosen, columns), **told, "errors": output.problems(errors), "exit": code})
     else:
-        words(chosen, columns, len(errors))
+        accounts.words(found)
+        words(chosen, columns, len(chosen.errors) + len(mistakes), sum(each.error is not None for each in found))
     return code
+
+
+def described(session: Session, chosen: Chosen) -> tuple[dict[str, Mapping[str, str]], list[AudienceError]]:
+    """Audience -> its columns and their types; and what the warehouse cannot plan, told on stderr."""
+    columns: dict[str, Mapping[str, str]] = {}
+    errors: list[AudienceError] = []
+    with session.warehouse() as opened:
+        for audience, bindings in chosen.audiences:
+            try:
+                columns[audience.name] = asked(opened, audience, bindings)
+            except AudienceError as error:
+                output.complain(f"{audience.name}: {error}")
+                errors.append(error)
+    return columns, errors
+
+
+def spoken(session: Session, chosen: Chosen) -> list[Account]:
+    """Each account that the project uses, asked; what is wrong with it told on stderr."""
+    bindings = [binding for _, bindings in chosen.audiences for binding in bindings]
+    found: list[Account] = []
+    for account in accounts.look(session, bindings):
+        accounts.complain(account)
+        found.append(account)
+    return found
 
 
 def asked(warehouse: Warehouse, audience: Audience, bindings: Sequence[Binding]) -> Mapping[str, str]:
     """Column -> type, as the warehouse plans the query. Raises AudienceError where it cannot, or misses a column."""
     types = warehouse.described(audience.select)
     for binding in bindings:
-        compare.terms(audience, binding, types, "")
+        warehouse.words.key(compare.terms(audience, binding, types, "").key, types)
     return types
 
 
-def words(chosen: Chosen, columns: Mapping[str, Mapping[str, str]], mistakes: int) -> None:
+def words(chosen: Chosen, columns: Mapping[str, Mapping[str, str]], mistakes: int, failed: int) -> None:
     """What was read, for people."""
     for name, types in columns.items():
         output.say(f"{name}: {', '.join(f'{column} {kind}' for column, kind in types.items())}")
     syncs = sum(len(bindings) for _, bindings in chosen.audiences)
     read = f"{output.count(len(chosen.audiences), 'audience')} with {output.count(syncs, 'sync')} read"
-    output.say(f"{read}; {output.count(mistakes, 'mistake') if mistakes else 'no mistakes'}.")
+    accounts = f"; {output.count(failed, 'account')} failed" if failed else ""
+    output.say(f"{read}; {output.count(mistakes, 'mistake') if mistakes else 'no mistakes'}{accounts}.")
 
 
-def document(
-    chosen: Chosen, columns: Mapping[str, Mapping[str, str]], errors: Sequence[AudienceError], code: int
-) -> None:
-    """What was read, for machines."""
-    audiences = {
+def data(chosen: Chosen, columns: Mapping[str, Mapping[str, str]]) -> dict[str, object]:
+    """What was read, as JSON holds it."""
+    return {
         audience.name: {"syncs": [each.sync.name for each in bindings], "columns": columns.get(audience.name)}
         for audience, bindings in chosen.audiences
     }
-    output.document({"audiences": audiences, "errors": output.problems(errors), "exit": code})
