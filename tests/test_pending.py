@@ -279,10 +279,9 @@ def test_some_taken_in_is_no_fault_of_set_up(tmp_path):
     """
     made = jobs.world(tmp_path)
     wide = jobs.CONNECTOR.replace("batch=2", "batch=16")
-    refuses = wide.replace(
-        "        rows = [",
-        '        if "16" in {member.key for member in members}:\n            raise BatchRefused("no")\n        rows = [',
-    ).replace("import Connector", "import BatchRefused, Connector")
+    stops = '        if "16" in {each.key for each in members}:\n            raise BatchRefused("no")\n'
+    refuses = wide.replace("        rows = [", stops + "        rows = [")
+    refuses = refuses.replace("import Connector", "import BatchRefused, Connector")
     (made.folder / "connectors" / "jobs.py").write_text(refuses)
     made.people(*((n, f"p{n}@x") for n in range(1, 17)))
     result = made.sync()
