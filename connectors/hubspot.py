@@ -1,4 +1,4 @@
-"""HubSpot lists (static segments) of contacts or companies; 100 records a call, at most 9 calls a second.
+"""HubSpot lists (static segments) of contacts or companies; 100 records a call, at most 100 calls in 10 s.
 
 Set-up: in HubSpot, Development > Keys > Service keys > Create service key, with the scopes crm.lists.read,
 crm.lists.write, crm.objects.contacts.read, crm.objects.contacts.write (for companies: crm.objects.companies.read and
@@ -47,7 +47,7 @@ INNER = re.compile(r'"message":\s*("(?:[^"\\]|\\.)*")')  # in a message that say
 
 
 class Hubspot(Connector):
-    limits = Limits(batch=100, concurrency=3, per_second=9)  # the smallest plan has 100 calls in 10 s
+    limits = Limits(batch=100, concurrency=3, windows=((100, 10),))  # of the smallest plan
     category, proof = Category.CRM, Proof.SPECIFICATION
 
     class Settings(Connector.Settings):

@@ -20,6 +20,7 @@ import structlog
 
 import canary
 from audiences import cli, connectors
+from engines import DuckDB, PostgreSQL
 from world import HEADER, SECRET, World
 
 ODD = """from audiences import *
@@ -47,10 +48,11 @@ class Ended:
 class Project(World):
     """A project whose lists are files, its settings in .env; each audience has its own list."""
 
-    def __init__(self, folder: Path):
-        super().__init__(folder, "file")
+    def __init__(self, folder: Path, engine: DuckDB | PostgreSQL | None = None):
+        super().__init__(folder, "file", engine)
+        where = self.url.render_as_string(hide_password=False) if engine else "duckdb:///w.duckdb"
         with (folder / ".env").open("a") as file:
-            file.write("AUDIENCES_WAREHOUSE_URL=duckdb:///w.duckdb\nAUDIENCES_STATE_URL=sqlite:///state/s.sqlite\n")
+            file.write(f"AUDIENCES_WAREHOUSE_URL={where}\nAUDIENCES_STATE_URL=sqlite:///state/s.sqlite\n")
 
     def audience(self, name: str, section: str = "file", more: str = "") -> None:
         """One more audience over the same people, with a list of its own name."""

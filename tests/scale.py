@@ -1,12 +1,14 @@
-"""How far the tests go: `THOROUGH=1` lets those that try random worlds try many more."""
+"""How far the tests go: `LONGER=1` lets those that tell random histories tell more, `THOROUGH=1` very many more."""
 
 from __future__ import annotations
 
 import os
 
-THOROUGH = bool(os.environ.get("THOROUGH"))
+LONGER, THOROUGH = bool(os.environ.get("LONGER")), bool(os.environ.get("THOROUGH"))
 
 
-def times(usual: int, thorough: int) -> int:
+def times(usual: int, thorough: int, longer: int | None = None) -> int:
     """How many worlds, seeds or moments a test tries."""
-    return thorough if THOROUGH else usual
+    if THOROUGH:
+        return thorough
+    return longer if LONGER and longer is not None else usual

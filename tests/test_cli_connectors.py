@@ -28,7 +28,7 @@ from audiences import *
 
 class Pigeon(Connector):
     identified_by = frozenset({{"email"}})
-    limits = Limits(batch=500, concurrency=2, per_second=10)
+    limits = Limits(batch=500, concurrency=2, per_second=10, windows=((150, 60),))
     category = Category.EMAIL
     proof = Proof.{proof}
 
@@ -105,7 +105,7 @@ def test_every_connector_is_listed(project):
     assert {"file", "webhook", "pigeon"} <= lines.keys()
     assert lines["pigeon"].split()[1:3] == ["email", "email"]
     assert "upsert, remove, check" in lines["pigeon"]
-    assert "500 a call, 2 at once, 10 calls a second  documentation  the project's own" in lines["pigeon"]
+    assert "500 a call, 2 at once, 10 calls a second, 150 calls in 60 s  documentation" in lines["pigeon"]
     assert "own" not in lines["webhook"]
 
 
@@ -126,7 +126,7 @@ def test_the_list_is_json_too(project):
         "identified_by": ["email"],
         "chosen": False,
         "verbs": ["upsert", "remove", "check"],
-        "limits": {"batch": 500, "concurrency": 2, "per_second": 10},
+        "limits": {"batch": 500, "concurrency": 2, "per_second": 10, "windows": [[150, 60]], "bytes": None},
     }
     assert told["exit"] == 0
 

@@ -27,7 +27,7 @@ FLOORS: tuple[set[str], ...] = (
     {"connectors", "control", "header", "http", "lease", "runs", "schema", "stage", "terms"},
     {"__init__", "account", "changes", "definition", "send", "verdicts"},
     {"deliver", "ledger", "outbox", "project", "theirs"},
-    {"book", "compare", "pending", "settle"},
+    {"book", "compare", "pending", "settle", "unknown"},
     {"rename", "worker"},
     {"preview", "steps"},
     {"run"},

@@ -30,7 +30,7 @@ from audiences.errors import (
     LeaseLost,
     Unanswered,
 )
-from audiences.http.pace import asked
+from audiences.http.told import asked
 
 HOST = "https://api.example.com"
 SECRET = "not-a-real-token"
@@ -205,6 +205,18 @@ def test_retry_after_is_never_undercut(clock, status, after):
     assert host.calls[1] >= 30
 
 
+def test_retry_after_by_another_name_is_not_undercut_either(clock):
+    """
+    Braze tells it as X-RateLimit-Retry-After; of two, the longer one counts.
+    """
+    headers = {"x-ratelimit-retry-after": "40", "retry-after": "3"}
+    host = Host(clock, lambda: httpx.Response(429, headers=headers), 200)
+
+    post(clock, host)
+
+    assert host.calls[1] >= 40
+
+
 def test_a_date_is_read_by_the_hosts_own_clock(clock):
     """
     A host whose clock is an hour off is not called early: its own Date header tells what its Retry-After means.
@@ -298,13 +310,38 @@ def test_each_call_has_patience_of_its_own(clock):
     assert [line.post("members").status_code for _ in range(2)] == [200, 200]
 
 
-def test_a_host_that_throttles_to_the_end_defers(clock):
+@pytest.mark.parametrize("after", ["", "0", "0.5"])
+def test_a_host_that_throttles_to_the_end_defers(clock, after):
     """
-    429 at every try leaves the rest for the next run and says what the host asked for.
+    429 at every try, and no word on when to come back, leaves the rest for the next run.
     """
-    host = Host(clock, throttled(after="7"))
+    host = Host(clock, throttled(after=after))
 
-    with pytest.raises(Deferred, match="asks for 7 s more"):
+    with pytest.raises(Deferred, match="429 again and again"):
+        post(clock, host)
+
+    assert len(host.calls) == 5
+
+
+def test_a_host_that_says_when_to_come_back_is_come_back_to(clock):
+    """
+    A call turned away forty times with a time to come back has not failed: it is made again while there is patience.
+    """
+    host = Host(clock, *[throttled(after="20")] * 40, 200)
+
+    assert post(clock, host).status_code == 200
+    assert host.calls == [20 * call for call in range(41)]
+    with pytest.raises(Deferred, match="903 s in all; this run waits 900 s"):
+        post(clock, Host(clock, throttled(after="7")))
+
+
+def test_a_host_that_is_in_trouble_is_not_waited_for_so_long(clock):
+    """
+    Nobody knows what became of a call that got 503: it is tried five times, whatever its Retry-After.
+    """
+    host = Host(clock, throttled(503, "20"))
+
+    with pytest.raises(Unanswered):
         post(clock, host)
 
     assert len(host.calls) == 5
@@ -451,7 +488,7 @@ def test_waiting_is_told_without_the_address(clock):
 
     assert [(event["event"], event["why"], event["attempt"]) for event in events] == [
         ("http.retry", "ReadTimeout", 1),
-        ("http.retry", "429", 2),
+        ("http.retry", "429", 1),
     ]
     assert {key for event in events + paused for key in event} == {
         "event", "host", "why", "attempt", "wait", "log_level",
@@ -675,6 +712,36 @@ def test_a_reach_that_cannot_be_used_is_refused_at_once(clock, reach):
     assert not list(chained(caught.value))
 
 
+def test_a_body_larger_than_the_provider_takes_is_not_sent(clock):
+    """
+    What is declared as the largest body still goes; one byte more is a refusal of the batch, without a call.
+    """
+    host = Host(clock, 200)
+    line = client(clock, host, limits=Limits(1, bytes=10))
+
+    line.post("members", content=b"x" * 10)
+    with pytest.raises(BatchRefused) as caught:
+        line.post("members", content=b"x" * 11)
+
+    assert caught.value.reason == "it makes a body of 11 bytes, and the provider takes 10"
+    assert len(host.calls) == 1
+
+
+@pytest.mark.parametrize("first", [429, 503, failing(httpx.ConnectError), failing(httpx.ReadTimeout), 401, 302, 404])
+def test_credentials_in_an_address_are_told_nowhere(clock, first):
+    """
+    A password in an address travels as a header; neither the log nor an error nor the request's own line shows it.
+    """
+    host = Host(clock, first)
+
+    with structlog.testing.capture_logs() as events, pytest.raises(AudienceError) as caught:
+        post(clock, host, reach={"base_url": f"https://worker:{SECRET}@api.example.com/"})
+
+    assert SECRET not in f"{caught.value} {events}"
+    assert not list(chained(caught.value))
+    assert host.requests[0].headers["authorization"].startswith("Basic ")
+
+
 def test_a_redirect_is_not_followed_even_where_a_call_asks_for_it(clock):
     """
     No call leaves for a host that the settings do not name.
@@ -713,15 +780,18 @@ def test_a_body_that_leaves_slowly_is_stopped(clock):
 
 def test_time_spent_sending_is_not_left_for_reading(clock):
     """
-    Once a request is written, the answer may take what is left of the time, and at most half a minute.
+    Once a request is written, the answer may take what is left of the time, and at most half a minute; connecting and
+    each write are bounded, too.
     """
     allowed: list[float] = []
+    others: list[dict[str, float]] = []
 
     class Telling(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             clock.seconds += (http.TOTAL - 15) * len(allowed)
             b"".join(request.stream)
             allowed.append(request.extensions["timeout"]["read"])
+            others.append({name: request.extensions["timeout"][name] for name in ("connect", "write", "pool")})
             return httpx.Response(200)
 
     line = http.client({"base_url": HOST}, Limits(1), transport=Telling(), sleep=clock.sleep, clock=clock)
@@ -730,6 +800,7 @@ def test_time_spent_sending_is_not_left_for_reading(clock):
         line.post("members", content=b"x")
 
     assert allowed == [30, 15]
+    assert others == [{"connect": 10, "write": 30, "pool": http.TOTAL}] * 2
 
 
 def test_each_attempt_is_signed_anew():

@@ -240,9 +240,14 @@ def test_a_silent_host_times_out(line):
     """
     A host that takes a request and never answers is left when the time is up; the call is in doubt.
     """
-    clock = itertools.chain([0.0, 0.0], itertools.repeat(http.TOTAL - 0.1))
+    now = [0.0]
+
+    def sign(body: bytes) -> dict[str, str]:  # called when the attempt's time has begun to run
+        now[0] = http.TOTAL - 0.1
+        return {}
+
     with Far(lambda line: None) as far, http.watching() as trace, pytest.raises(Unanswered, match="ReadTimeout"):
-        line(far.url(), repeatable=False, clock=lambda: next(clock)).post("/", content=b"")
+        line(far.url(), repeatable=False, clock=lambda: now[0]).post("/", content=b"", extensions={"sign": sign})
 
     assert trace.unanswered
 
@@ -412,3 +417,38 @@ def test_certificates_are_verified(line, monkeypatch, tmp_path, authority):
         known = line(far.url("localhost", "https")).post("/", content=b"x").text
 
     assert (unknown, known) == ([], "known")
+
+
+def test_a_certificate_of_another_host_is_none(line, monkeypatch, tmp_path, authority):
+    """
+    A certificate that is vouched for, but for another name, opens no line: the host gets nothing.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("other.example.com").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+
+    with Far(says("200 OK"), context=context) as far, pytest.raises(DeliveryError, match="cannot be verified"):
+        line(far.url("localhost", "https")).post("/", content=b"x")
+
+    assert far.heads == []
+
+
+def test_a_redirect_to_the_same_host_leads_nowhere_either(line):
+    """
+    A redirect is not followed on its own host: what was a POST would become another call.
+    """
+    with Far(says("302 Found", b"", "location: /elsewhere")) as far, pytest.raises(DeliveryError, match="redirect"):
+        line(far.url()).post("/members", content=b"x")
+
+    assert len(far.heads) == 1
+
+
+def test_a_refusal_that_floods_is_dammed(line):
+    """
+    The body of a refusal is bounded as that of a success.
+    """
+    with Far(says("422 No", b"x" * 11 * 2**20)) as far, pytest.raises(Unanswered, match="more than 10 MiB"):
+        line(far.url()).post("/", content=b"x")
+
+    assert len(far.heads) == 1

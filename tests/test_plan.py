@@ -129,7 +129,8 @@ def test_how_a_plan_reads():
         "  + 1,204 added   ~ 87 updated   − 31 removed   of 1,000 listed",
         "  set aside: 1 without a key, 2 with a key that the query returns more than once, 3 without an identifier",
         "  waiting: 4 refused before and unchanged (audiences refused detractors.intercom)",
-        "  unknown: 5 sent without an answer, not to be sent again by themselves",
+        "  unknown: 5 sent without an answer, and not sent again before someone says what became of them"
+        " (audiences resolve detractors.intercom)",
         "  an interrupted run left up to 6 rows in doubt; the next sync settles them first",
     ]
     assert plan().notes == []

@@ -213,6 +213,12 @@ class World:
         (self.folder / "connectors").mkdir(exist_ok=True)
         (self.folder / "connectors" / "webhook.py").write_text(SMALL.format(batch=batch, concurrency=concurrency))
 
+    def limits(self, words: str) -> None:
+        """Let `webhook` be one with these limits, as its file says them: `batch=2, bytes=600`."""
+        self.small()
+        file = self.folder / "connectors" / "webhook.py"
+        file.write_text(file.read_text().replace("batch=2, concurrency=1", words))
+
     def copy(self, folder: Path, databases: Callable | None = None) -> World:
         """The same world once more, in another folder, and in one of these databases."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)

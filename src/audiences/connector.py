@@ -21,11 +21,26 @@ from audiences.member import Member, Receipt
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the provider documents: members a call, calls in flight at once, calls a second."""
+    """What the provider documents, of one account: they hold for all its syncs together.
+
+    batch:       members a call
+    concurrency: calls in flight at once
+    per_second:  calls a second, evenly spread
+    windows:     calls in any so many seconds, as fast as they go: ((100, 10), (150, 60)) is 100 in 10 s, 150 a minute
+    bytes:       of a call's body; a batch that makes a larger one is halved before it is sent
+    """
 
     batch: int
     concurrency: int = 1
     per_second: float = float("inf")
+    windows: tuple[tuple[int, float], ...] = ()
+    bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a limit that would let nothing through."""
+        windows = [number for window in self.windows for number in window]
+        if min(self.batch, self.concurrency, self.per_second, self.bytes or 1, *windows) <= 0:
+            raise ValueError("a limit is a number above zero")
 
 
 class Category(StrEnum):

@@ -20,7 +20,7 @@ from audiences.batch import Batch, Phase, Rows, Sent, Verdict, cut, whole
 from audiences.connector import Connector
 from audiences.errors import AudienceError
 from audiences.ranges import Range
-from audiences.send import send
+from audiences.send import FEWEST, send
 
 log = structlog.get_logger()
 READ = 4000  # rows read at a time, or one batch where that is more: as many as stay in a processor's cache
@@ -73,8 +73,8 @@ class Delivery:
         return self.error is not None or self.stopped
 
     def _deliver(self, phase: Phase, pool: ThreadPoolExecutor) -> None:
-        batches = self._batches(phase)
-        while group := list(islice(batches, self._together)):
+        batches, alone = self._batches(phase), self._probed(phase)
+        while group := list(islice(batches, 1 if alone else self._together)):
             if phase.verb == "release":
                 self.landed += [whole(batch, Verdict.OK) for batch in group]
                 continue
@@ -86,6 +86,13 @@ class Delivery:
             self.book.intend(group[-1].members[-1].seq + 1, self._taken())
             for batch in group:
                 self._start(batch, pool)
+            if alone:
+                self._land(everything=True)
+                alone = False
+
+    def _probed(self, phase: Phase) -> bool:
+        """Whether the first batch goes alone: a fault of set-up comes to light in it, at no more than its few calls."""
+        return not phase.again and self.connector.limits.batch >= FEWEST
 
     @property
     def _together(self) -> int:

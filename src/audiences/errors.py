@@ -65,3 +65,7 @@ class BatchRefused(Exception):
     def __init__(self, reason: str):
         super().__init__("the provider refused a whole batch")
         self.reason = reason
+
+
+class TooLarge(BatchRefused):
+    """A batch makes a larger body than the provider takes: it was not sent, and says nothing of its members."""

@@ -5,14 +5,14 @@ Each statement names its outbox and carries the fence, may be repeated, and chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from audiences import ranges
 from audiences.batch import Verdict
 from audiences.control import Fence
 from audiences.ranges import Range
-from audiences.terms import SENT, Terms, sent
+from audiences.terms import SENT, Terms, fields, sent
 from audiences.verdicts import Found
 from audiences.warehouse import Warehouse, literal
 
@@ -51,12 +51,28 @@ def fit(warehouse: Warehouse, table: str, field: str, wanted: str, known: str | 
         warehouse.run(f"alter table {name} alter column {column} type {wanted} using {fitted}")
 
 
+def beside(warehouse: Warehouse, kind: str, table: str, own: str) -> None:
+    """Make a table that keeps rows of outboxes beside a sync's ledger, or bring its columns up to the ledger's.
+
+    own: the columns that only this kind has, as SQL
+    """
+    claims, name = warehouse.columns(f"ledger_{table}"), f"{kind}_{table}"
+    warehouse.run(
+        f"create table if not exists {warehouse.table(name)} ({own}, outbox bigint, seq bigint, verb varchar,"
+        f' "key" {claims["key"]}, ident varchar, list varchar, "at" timestamp)'
+    )
+    known = warehouse.columns(name)
+    for field in fields(claims):
+        column = sent(field).strip('"')
+        fit(warehouse, name, field, claims[column], known.get(column))
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """Bring ledger and refused up to date with what became of one outbox.
 
     columns: the outbox's sent columns, quoted; now: the moment, as an SQL literal
-    judged:  the rows of a ticket, as SQL, where a closed outbox is settled by what became of it
+    judged:  rows of a closed outbox, as SQL, that are settled by what became of them: of a ticket, or in doubt
     """
 
     fence: Fence
@@ -90,6 +106,19 @@ class Settlement:
             for chunk in ranges.chunks(found.doubts):
                 self._doubted(self._rows(chunk))
         self.fence.update("outbox = null, mark = 0", self.outbox)
+
+    def resolved(self, places: Iterable[int], delivered: bool) -> None:
+        """What became of `judged` rows of `unknown`, as someone found out. Each transaction lets go of its rows."""
+        for chunk in ranges.chunks(ranges.of(places)):
+            rows = self._rows(chunk)
+            with self.fence.transaction():
+                if delivered:
+                    self._upserted(rows)
+                    self._removed(rows)
+                else:
+                    self._undone(rows)
+                unknown = self._table("unknown")
+                self._change(f"delete from {unknown} u using {rows} o where u.outbox = o.outbox and u.seq = o.seq")
 
     @property
     def _open(self) -> int | None:
@@ -157,17 +186,40 @@ class Settlement:
         """Sent without an answer: whatever claim there is, is no longer sure; an upsert without one gets one."""
         rows = f"(select o.* from {rows} o where true{self._unpending})"
         ledger, columns = self._table("ledger"), "".join(f", {name}" for name in self.columns)
+        there = "o.ident = l.ident and o.list = l.list"
         equal = " and ".join(f"x.{name} is not distinct from o.{name}" for name in self.columns)
         settled = f"exists (select 1 from {ledger} x where {same('x')} and x.sure and {equal})"
         ups = f"(select * from {rows} o where o.verb = 'upsert' and not {settled})"
         gone = f"(select * from {rows} where verb in ('move', 'remove'))"
+        if self.fence.warehouse.columns(f"unknown_{self.fence.table}"):
+            self._unknown(ups, f"exists (select 1 from {ledger} l where {same('l')})")
+            self._unknown(gone, "true", f" and exists (select 1 from {ledger} l where {there})")
         doubt = f'set sure = false, outbox = {self.outbox}, "at" = {self.now}'
-        self._change(f"update {ledger} l {doubt} from {gone} o where o.ident = l.ident and o.list = l.list and l.sure")
+        self._change(f"update {ledger} l {doubt} from {gone} o where {there} and l.sure")
         self._change(f"update {ledger} l {doubt} from {ups} o where {same('l')} and l.sure")
         self._change(
             f'insert into {ledger} ("key", ident, list, sure, outbox, "at"{columns})'
             f' select "key", ident, list, false, {self.outbox}, {self.now}{columns} from {ups} o'
             f" where not exists (select 1 from {ledger} l where {same('l')})"
+        )
+
+    def _unknown(self, rows: str, had: str, and_if: str = "") -> None:
+        """Note rows in doubt as they were sent, and whether their claims stood: no verb of theirs is repeated."""
+        unknown, columns = self._table("unknown"), "".join(f", {name}" for name in self.columns)
+        self._change(
+            f'insert into {unknown} (had, outbox, seq, verb, "key", ident, list, "at"{columns})'
+            f' select {had}, {self.outbox}, o.seq, o.verb, o."key", o.ident, o.list, {self.now}{columns} from {rows} o'
+            f" where not exists (select 1 from {unknown} u where u.outbox = {self.outbox} and u.seq = o.seq){and_if}"
+        )
+
+    def _undone(self, rows: str) -> None:
+        """Not applied after all: a claim that was new goes, and what stood before stands again."""
+        ledger = self._table("ledger")
+        new = f"(select * from {rows} where verb = 'upsert' and not had)"
+        self._change(f"delete from {ledger} l using {new} o where {same('l')} and not l.sure")
+        self._change(
+            f"update {ledger} l set sure = true from {rows} o where o.ident = l.ident and o.list = l.list"
+            f' and (o.verb <> \'upsert\' or o."key" = l."key") and not l.sure and l.outbox = {self.outbox}'
         )
 
     def _refused(self, rows: str) -> None:

@@ -24,15 +24,7 @@ from audiences.warehouse import Warehouse, literal
 
 def create(warehouse: Warehouse, table: str) -> None:
     """Make a sync's pending table, or bring its columns up to those of its ledger."""
-    claims, name = warehouse.columns(f"ledger_{table}"), f"pending_{table}"
-    warehouse.run(
-        f"create table if not exists {warehouse.table(name)} (ticket varchar, outbox bigint, seq bigint, verb varchar,"
-        f' "key" {claims["key"]}, ident varchar, list varchar, "at" timestamp)'
-    )
-    known = warehouse.columns(name)
-    for field in fields(claims):
-        column = sent(field).strip('"')
-        ledger.fit(warehouse, name, field, claims[column], known.get(column))
+    ledger.beside(warehouse, "pending", table, "ticket varchar")
 
 
 @dataclass(frozen=True, slots=True)

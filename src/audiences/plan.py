@@ -122,7 +122,10 @@ class Plan:
         if self.waiting:
             notes.append(f"waiting: {self.waiting:,} refused before and unchanged (audiences refused {self.sync.name})")
         if self.unknown:
-            notes.append(f"unknown: {self.unknown:,} sent without an answer, not to be sent again by themselves")
+            notes.append(
+                f"unknown: {self.unknown:,} sent without an answer, and not sent again before someone says what became"
+                f" of them (audiences resolve {self.sync.name})"
+            )
         if self.pending:
             notes.append(f"pending: {self.pending:,} taken in before, and not judged by the provider yet")
         if self.unsettled:

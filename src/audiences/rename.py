@@ -15,7 +15,13 @@ from audiences.state import State
 from audiences.warehouse import Warehouse
 
 log = structlog.get_logger()
-KINDS = ("ledger", "refused", "pending", "control")  # control last: while it has the old name, the old name still holds
+KINDS = (
+    "ledger",
+    "refused",
+    "pending",
+    "unknown",
+    "control",
+)  # control last: while it has the old name, the old name still holds
 
 
 def follow(warehouse: Warehouse, state: State, sync: Sync, now: str) -> None:

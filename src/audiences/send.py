@@ -17,7 +17,7 @@ from pathlib import Path
 from audiences import mask, portable, ranges
 from audiences.batch import Batch, Sent, Verdict
 from audiences.connector import Connector
-from audiences.errors import AudienceError, BatchRefused, DeliveryError, Unanswered
+from audiences.errors import AudienceError, BatchRefused, DeliveryError, TooLarge, Unanswered
 from audiences.http import Trace, watching
 from audiences.member import Member, Receipt
 
@@ -59,7 +59,7 @@ class Attempt:
                 try:
                     self._settle(part, self._call(part))
                 except BatchRefused as refusal:
-                    waiting.extend(self._halved(part, refusal.reason))
+                    waiting.extend(self._halved(part, refusal))
                     self.touched |= call.applied
                 except AudienceError as error:
                     self._broken_off(part, error, call.applied, waiting)
@@ -135,11 +135,15 @@ class Attempt:
             else:
                 accepted.append(member.seq)
 
-    def _halved(self, part: list[Member], reason: str) -> Iterable[list[Member]]:
+    def _halved(self, part: list[Member], refusal: BatchRefused) -> Iterable[list[Member]]:
         if len(part) == 1:
-            self._refuse(part[0], reason)
+            self._refuse(part[0], refusal.reason)
             return ()
-        self.said = self.said or mask.text(str(reason), [value for member in part for value in member.fields.values()])
+        if isinstance(refusal, TooLarge):
+            self.calls -= 1  # none was made, and it speaks of the batch's size, not of its set-up
+        else:
+            values = [value for member in part for value in member.fields.values()]
+            self.said = self.said or mask.text(str(refusal.reason), values)
         middle = len(part) // 2
         return part[:middle], part[middle:]
 

@@ -23,6 +23,7 @@ from audiences import (
     rename,
     runs,
     settle,
+    unknown,
     verdicts,
 )
 from audiences.audience import Audience
@@ -109,9 +110,11 @@ class Steps:
             repeatable=cls.repeatable,
             passes_in=cls.passes_in,
             patience=worker.patience,
+            shared=worker.shared(self.binding.sync.section, cls.limits),
             lease=held.lasts,
             transport=worker.transport,
             sleep=worker.sleep,
+            clock=worker.clock,
         )
 
     def _terms(self, fence: Fence, connector: Connector) -> Terms:
@@ -131,6 +134,7 @@ class Steps:
         ledger.create(fence.warehouse, terms, self.types)
         if terms.judged_within:
             pending.create(fence.warehouse, terms.table)
+        unknown.keep(fence.warehouse, terms)
         return terms
 
     def _found(self, connector: Connector) -> str:
@@ -143,7 +147,7 @@ class Steps:
         warehouse, known = fence.warehouse, control.read(fence.warehouse, fence.table)
         changes = compare.changes(warehouse, terms, self.source, self.types, known, self.worker.now())
         plan = outbox.fill(fence, changes, self.binding.sync)
-        self.result = replace(self.result, plan=plan)
+        self.result = replace(self.result, plan=plan, unknown=plan.unknown)
         try:
             plan.check(
                 self.audience.guard,
@@ -204,8 +208,9 @@ class Steps:
             "select count(*), count(case when r.attempts = 1 and r.outbox = c.epoch then 1 end)"
             f" from {warehouse.table('refused_' + table)} r, {warehouse.table('control_' + table)} c"
         )
-        waiting = pending.count(warehouse, table)
-        self.result = replace(self.result, refused=everyone, fresh=self.result.fresh + fresh, pending=waiting)
+        waiting, doubts = pending.count(warehouse, table), unknown.count(warehouse, table)
+        fresh += self.result.fresh
+        self.result = replace(self.result, refused=everyone, fresh=fresh, pending=waiting, unknown=doubts)
 
     def _now(self) -> str:
         return compare.moment(self.worker.now())

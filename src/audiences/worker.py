@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from audiences.connector import Limits
 from audiences.errors import AudienceError
+from audiences.http import Shared
 from audiences.http.signin import Desk
 from audiences.plan import Plan
 from audiences.project import Binding
@@ -31,7 +33,9 @@ class Worker:
     stop:      whether no new batch may begin
     told:      hears how many rows a sync has to deliver and has delivered
     transport: the far end of every connector instead of the network
+    clock:     seconds, for pace and time-outs
     desks:     where the accounts that it has signed in to are kept, for its life
+    accounts:  what the syncs of each share, for as long
     """
 
     warehouse: Warehouse
@@ -43,8 +47,14 @@ class Worker:
     told: Callable[[str, int, int], None] = lambda sync, rows, total: None
     transport: httpx.BaseTransport | None = None
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = utc
     desks: dict[str, Desk] = field(default_factory=dict)
+    accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
+
+    def shared(self, section: str, limits: Limits) -> Shared:
+        """What the clients of one account have in common; where its connector has new limits, they begin anew."""
+        return self.accounts.setdefault((section, repr(limits)), Shared(limits, self.clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class Result:
     refused:   members who are refused now; fresh: … by this run for the first time
     aside:     members set aside beyond those that the last run counted
     pending:   members whom the provider has taken in and not judged yet
+    unknown:   claims in doubt that only read-back or a person can resolve
     stopped:   a signal ended it with work left
     """
 
@@ -65,6 +76,7 @@ class Result:
     refused: int = 0
     aside: int = 0
     pending: int = 0
+    unknown: int = 0
     stopped: bool = False
     error: AudienceError | None = None
 

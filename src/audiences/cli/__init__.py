@@ -18,6 +18,8 @@ COMMANDS = {  # name -> its line in the help; the room of that name holds it
     "status": "Each sync: its list, its last run, who is refused.",
     "show": "One audience: header, SQL as it will run, size, a masked sample.",
     "refused": "Members that a destination refused, and why.",
+    "retry": "Send refused members again now, not when their time has come.",
+    "resolve": "Say what became of members that were sent without an answer.",
     "forget": "Forget who a sync has listed; removes nobody anywhere.",
     "connectors": "The connectors: what each can do, needs, and was held against.",
     "init": "Make a new project folder that works at once.",

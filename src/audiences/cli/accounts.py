@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -69,10 +69,14 @@ def data(found: Account) -> dict[str, object]:
 
 
 def _ask(session: Session, binding: Binding) -> bool:
-    """Read an account's settings and make its connector's harmless call; whether it has one.
+    """Make a connector's harmless call; whether it has one. Raises AudienceError for what is wrong."""
+    with speaking(session, binding) as connector, theirs(binding.connector):
+        return _called(connector)
 
-    Raises AudienceError for what is wrong.
-    """
+
+@contextmanager
+def speaking(session: Session, binding: Binding) -> Iterator[Connector]:
+    """A sync's connector, which can speak to its account. Raises AudienceError where its settings do not let it."""
     cls, sync = binding.connector, binding.sync
     settings = connectors.settings(sync.section, cls, session.folder)
     with theirs(cls):
@@ -82,7 +86,8 @@ def _ask(session: Session, binding: Binding) -> bool:
         signed = account.known(reach, sync.section, state, {})
         line = opened.enter_context(http.client(signed, cls.limits, passes_in=cls.passes_in, patience=PATIENCE))
         with theirs(cls):
-            return _called(cls(settings, binding.options, line, sync.send, "check"))
+            connector = cls(settings, binding.options, line, sync.send, "check")
+        yield connector
 
 
 def _called(connector: Connector) -> bool:

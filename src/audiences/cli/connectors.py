@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,8 @@ def there(folder: Path) -> tuple[dict[str, type[Connector]], list[DefinitionErro
 
 
 def facts(name: str, cls: type[Connector], folder: Path) -> dict[str, object]:
-    """What a connector says of itself, as JSON holds it. per_second is null where nothing bounds it."""
+    """What a connector says of itself, as JSON holds it. per_second and bytes are null where nothing bounds them."""
     limits = cls.limits
-    per_second = None if limits.per_second == float("inf") else limits.per_second
     return {
         "name": name,
         "category": str(cls.category),
@@ -73,7 +73,7 @@ def facts(name: str, cls: type[Connector], folder: Path) -> dict[str, object]:
         "identified_by": sorted(cls.identified_by),
         "chosen": _chosen(cls),
         "verbs": verbs(cls),
-        "limits": {"batch": limits.batch, "concurrency": limits.concurrency, "per_second": per_second},
+        "limits": {**asdict(limits), "per_second": None if limits.per_second == float("inf") else limits.per_second},
     }
 
 
@@ -190,6 +190,8 @@ def _pace(cls: type[Connector]) -> str:
     limits = cls.limits
     parts = [f"{limits.batch:,} a call", f"{limits.concurrency} at once" if limits.concurrency > 1 else ""]
     parts.append("" if limits.per_second == float("inf") else f"{limits.per_second:g} calls a second")
+    parts += [f"{most:,} calls in {seconds:g} s" for most, seconds in limits.windows]
+    parts.append(f"{limits.bytes:,} bytes" if limits.bytes else "")
     return ", ".join(filter(None, parts))
 
 

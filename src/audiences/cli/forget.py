@@ -9,9 +9,7 @@ from sqlalchemy import text
 
 from audiences import control, lease
 from audiences.cli import output
-from audiences.cli.session import Session, listed
-from audiences.errors import DefinitionError
-from audiences.place import meant
+from audiences.cli.session import Session, listed, remembered
 from audiences.state import State
 from audiences.warehouse import Warehouse
 
@@ -28,15 +26,13 @@ def command(folder: Path, sync: str, yes: bool) -> int:
     """
     session = Session(folder)
     with session.warehouse() as warehouse, session.state() as state:
-        known = control.syncs(warehouse)
-        if sync not in known:
-            raise DefinitionError(f"the warehouse remembers no sync {sync!r}", do=meant(sync, known))
+        table = remembered(warehouse, sync)
         control.adopt(warehouse, state)
-        size = output.count(listed(warehouse, known[sync]), "member")
+        size = output.count(listed(warehouse, table), "member")
         if not yes and not click.confirm(f"Forget that {sync} lists {size}? They stay at the destination"):
             output.say("Nothing was forgotten.")
             return 1
-        forget(warehouse, state, sync, known[sync])
+        forget(warehouse, state, sync, table)
     output.say(f"{sync} is forgotten: {size} it had listed stay where they are.")
     return 0
 
@@ -56,5 +52,6 @@ def forget(warehouse: Warehouse, state: State, sync: str, table: str) -> None:
 def drop(warehouse: Warehouse, table: str) -> None:
     """Drop a sync's tables, `control` last: until then the sync is still known."""
     outboxes = [name for name in warehouse.tables(f"outbox_{table}_") if name.rpartition("_")[2].isdigit()]
-    for name in (*outboxes, f"ledger_{table}", f"refused_{table}", f"pending_{table}", f"control_{table}"):
+    kinds = ("ledger", "refused", "pending", "unknown", "control")
+    for name in (*outboxes, *(f"{kind}_{table}" for kind in kinds)):
         warehouse.run(f"drop table if exists {warehouse.table(name)}")

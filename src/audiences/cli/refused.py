@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -35,7 +35,7 @@ def command(folder: Path, names: tuple[str, ...], as_json: bool) -> int:
     if as_json:
         output.document({"refused": rows, "errors": output.problems(chosen.errors), "exit": code})
     else:
-        output.say(*(line(row) for row in rows), f"{output.count(len(rows), 'member')} refused.")
+        output.say(*(line(row) for row in rows), f"{output.count(len(rows), 'member')} refused.", *ways(rows))
     return code
 
 
@@ -50,16 +50,26 @@ def found(warehouse: Warehouse, past: State | None, sync: str, table: str) -> It
     ):
         yield {
             "sync": sync,
-            "key": mask.text(key) if "@" in key else key,
+            "key": shown(key),
             "reason": reasons.get(state.hashed(key), LOST),
             "attempts": attempts,
             "again": f"{again:%Y-%m-%d %H:%M}Z",
         }
 
 
+def ways(rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """How each sync's refused are taken up before their time."""
+    yield from (f"To send them now: audiences retry {name}" for name in dict.fromkeys(row["sync"] for row in rows))
+
+
 def line(row: dict[str, object]) -> str:
     """One member, for people."""
     return f"{row['sync']}  {row['key']}  {row['reason']}  (tried {row['attempts']}×, again after {row['again']})"
+
+
+def shown(key: str) -> str:
+    """A key as it is shown, and may be typed again; one that is an address is hidden."""
+    return mask.text(key) if "@" in key else key
 
 
 def _reasons(past: State, sync: str) -> dict[str, str]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from audiences import control, log, project, settings, state
+from audiences import control, lease, log, project, settings, state
 from audiences.audience import Audience
 from audiences.cli import output
-from audiences.errors import DefinitionError
+from audiences.control import Control, Fence
+from audiences.errors import DefinitionError, LeaseLost
+from audiences.place import meant
 from audiences.project import Binding, Project
 from audiences.settings import Settings
 from audiences.state import State
@@ -117,6 +119,28 @@ class Session:
             for name, table in known.items()
             if name not in defined and name.partition(".")[0] not in self.project.broken
         }
+
+
+def remembered(warehouse: Warehouse, sync: str) -> str:
+    """The name that the tables of a sync have. Raises DefinitionError where the warehouse remembers none."""
+    known = control.syncs(warehouse)
+    if sync not in known:
+        raise DefinitionError(f"the warehouse remembers no sync {sync!r}", do=meant(sync, known))
+    return known[sync]
+
+
+@contextmanager
+def taken(warehouse: Warehouse, state: State, sync: str, table: str) -> Iterator[Fence]:
+    """Keep workers off a sync, and the right to change its tables. Raises Deferred while a run is on."""
+    control.adopt(warehouse, state)
+    seen = control.read(warehouse, table) or Control()
+    held = lease.take(state, sync, seen.epoch)
+    try:
+        with held.kept():
+            yield control.take(warehouse, sync, table, seen.epoch, held.epoch, held.holder)
+    finally:
+        with suppress(LeaseLost):
+            held.release()
 
 
 def listed(warehouse: Warehouse, table: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from audiences import control, pending, runs
+from audiences import control, pending, runs, unknown
 from audiences.audience import Sync
 from audiences.cli import output
 from audiences.cli.session import Session, listed, orphan, refused
@@ -22,7 +22,8 @@ from audiences.warehouse import Warehouse
 class Standing:
     """How one sync stands.
 
-    pending: members whom the provider has yet to judge; interrupted: a run was cut off, and the next settles it first
+    pending: members whom the provider has yet to judge; unknown: claims that wait for someone's word
+    interrupted: a run was cut off, and the next settles it first
     """
 
     sync: str
@@ -31,6 +32,7 @@ class Standing:
     listed: int
     refused: int
     pending: int
+    unknown: int
     interrupted: bool
     last: Past | None
 
@@ -72,6 +74,7 @@ def look(warehouse: Warehouse, state: State | None, sync: Sync, paused: bool) ->
         listed(warehouse, sync.table),
         refused(warehouse, sync.table),
         pending.count(warehouse, sync.table),
+        unknown.count(warehouse, sync.table),
         bool(known and known.outbox),
         runs.last(state, sync.name) if state else None,
     )
@@ -91,6 +94,7 @@ def told(each: Standing) -> str:
         "paused": each.paused,
         f"{each.refused:,} refused (audiences refused {each.sync})": each.refused,
         f"{each.pending:,} taken in, to be judged by the provider": each.pending,
+        f"{each.unknown:,} of unknown outcome (audiences resolve {each.sync})": each.unknown,
         "interrupted; the next sync settles it first": each.interrupted,
     }
     return "; ".join([run(each), *(words for words, holds in marks.items() if holds)])

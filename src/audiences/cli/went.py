@@ -62,7 +62,7 @@ def code(result: Result, strict: bool) -> int:
     """The exit code that one sync asks for."""
     if result.error:
         return result.error.exit_code
-    if result.stopped or (result.plan and result.plan.unknown):
+    if result.stopped or result.unknown:
         return LATER
     aside = result.plan.set_aside if result.plan else 0
     return NEW if result.fresh or result.aside or (strict and (result.refused or aside)) else 0
@@ -76,10 +76,20 @@ def tell(result: Result) -> None:
     if result.error:
         sent = f", with {output.count(result.delivered, 'change')} delivered before" if result.delivered else ""
         output.complain(f"{name} {fate}{sent}: {result.error}")
+        if result.unknown:
+            output.complain(unknown(name, result.unknown))
     else:
         pending = f"; {result.pending:,} taken in, to be judged by the provider" if result.pending else ""
         refused = f"; {result.refused:,} refused, and why: audiences refused {name}" if result.refused else ""
         output.say(f"  {fate}{pending}{refused}")
+
+
+def unknown(sync: str, size: int) -> str:
+    """Members of unknown outcome and the way out, in words."""
+    return (
+        f"{sync}: {output.count(size, 'member')} sent without an answer, and not sent again before someone says what"
+        f" became of them\n  do: look at the provider, then: audiences resolve {sync}"
+    )
 
 
 def close(went: Went, as_json: bool) -> int:
@@ -118,5 +128,5 @@ def data(result: Result) -> dict[str, object]:
     if result.plan:
         found |= plan.numbers(result.plan)
     found |= {"delivered": result.delivered, "refused": result.refused, "newly_refused": result.fresh}
-    found |= {"pending": result.pending}
+    found |= {"pending": result.pending, "unknown": result.unknown}
     return found | ({"error": output.problem(result.error)} if result.error else {})

@@ -5,6 +5,7 @@ It knows no list and no member. What it raises names a host and a status, never 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,14 +15,24 @@ from typing import Any
 import httpx
 
 from audiences.connector import Limits
-from audiences.errors import BatchRefused, CredentialsRefused, Deferred, DefinitionError, DeliveryError, Unanswered
+from audiences.errors import (
+    BatchRefused,
+    CredentialsRefused,
+    Deferred,
+    DefinitionError,
+    DeliveryError,
+    TooLarge,
+    Unanswered,
+)
 from audiences.http.apart import Apart
-from audiences.http.pace import Judged, Paced, Patience, asked, passing
+from audiences.http.breaker import Breaker
+from audiences.http.pace import Pace, Paced, Patience
 from audiences.http.retry import Patient
 from audiences.http.route import Lines, Routed
+from audiences.http.told import Judged, asked, passing
 from audiences.http.wire import TOTAL, Leased, Trace, Watched, Whole, host, unsure, watching
 
-__all__ = ["TOTAL", "Client", "Trace", "client", "watching"]
+__all__ = ["TOTAL", "Client", "Shared", "Trace", "client", "watching"]
 
 CALLS = frozenset({"auth", "base_url", "cookies", "headers", "params"})  # what a reach may say of the calls
 LINE = frozenset({"cert", "verify"})  # and of the line
@@ -40,12 +51,22 @@ def _held(seconds: float) -> None:
     """The lease of a client that needs none."""
 
 
-class Client(httpx.Client):
-    """An httpx.Client that returns only 2xx, and what the request's `expect` names. It follows no redirect."""
+class Shared:
+    """What all clients of one account in this process have in common: one pace, and what is known of its hosts."""
 
-    def __init__(self, *, now: Callable[[], datetime] = _utc, **options: Any):
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic):
+        self.pace, self.breaker = Pace(limits, clock), Breaker()
+
+
+class Client(httpx.Client):
+    """An httpx.Client that returns only 2xx, and what the request's `expect` names. It follows no redirect.
+
+    largest: bytes of a body that the provider takes; a larger one is not sent
+    """
+
+    def __init__(self, *, now: Callable[[], datetime] = _utc, largest: float = math.inf, **options: Any):
         super().__init__(**options)
-        self.now = now
+        self.now, self.largest = now, largest
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request, as httpx does.
@@ -53,6 +74,8 @@ class Client(httpx.Client):
         Raises Unanswered, Deferred, CredentialsRefused, DeliveryError, LeaseLost (AudienceErrors), or BatchRefused.
         """
         request.read()  # a body that can be sent once could not be tried again
+        if (size := len(request.content)) > self.largest:
+            raise TooLarge(f"it makes a body of {size:,} bytes, and the provider takes {self.largest:,}")
         answer = super().send(request, **{**options, "follow_redirects": False})
         answer.history.clear()  # httpx keeps the answer of a sign-in there, with its tokens
         if answer.is_closed:
@@ -70,6 +93,7 @@ def client(
     repeatable: bool = True,
     passes_in: Callable[[httpx.Response], float | None] = _as_http_says,
     patience: float = 900.0,
+    shared: Shared | None = None,
     lease: Callable[[float], None] = _held,
     transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -81,6 +105,7 @@ def client(
     repeatable: whether a call that may have been applied can be sent again
     passes_in:  the provider's own word on when an answer that is no success may be another, as `Connector.passes_in`
     patience:   seconds that one call may wait in all; what asks for more is Deferred
+    shared:     what it has in common with the account's other clients; None: it has none
     lease:      called before every attempt with the seconds that it may take; raises LeaseLost where they are too many
     transport:  the far end instead of the network
     sleep:      may raise, to end a wait early
@@ -88,14 +113,15 @@ def client(
     Raises DefinitionError where the settings cannot make a client.
     """
     _check(reach)
-    waits = Patience(patience, sleep)
+    waits, shared = Patience(patience, sleep), shared or Shared(limits, clock)
     ends = [transport] * limits.concurrency if transport else _network(reach, limits.concurrency)
     lines = Judged(Lines([Leased(Watched(Whole(end, clock)), lease) for end in ends]), passes_in)
-    paced = Paced(lines, limits.per_second, waits, clock, now)
-    line = Apart(Patient(paced, waits, now, repeatable=repeatable), Patient(paced, waits, now, repeatable=True))
+    paced = Paced(lines, shared.pace, waits, now)
+    line = Apart(*(Patient(paced, waits, now, shared.breaker, repeatable=each) for each in (repeatable, True)))
     # An exception met here may hold a header's value: nothing raised later may lead back to it.
     with suppress(httpx.InvalidURL, ValueError):
-        return Client(now=now, transport=line, **{name: reach[name] for name in reach.keys() & CALLS})
+        largest = limits.bytes or math.inf
+        return Client(now=now, largest=largest, transport=line, **{name: reach[name] for name in reach.keys() & CALLS})
     raise DefinitionError(
         "the account's settings make no address or header that can be sent",
         do="look in them for a misspelt address, and for quotes, blanks and letters outside ASCII",
@@ -132,7 +158,8 @@ def _refusal(answer: httpx.Response, wait: float) -> Exception:
         )
     if unsure(status):
         return Unanswered(
-            f"{said}; what was sent may have been applied", do="run again: what is in doubt is settled first"
+            f"{said}{answer.extensions.get('more', '')}; what was sent may have been applied",
+            do="run again: what is in doubt is settled first",
         )
     if status in (401, 403):
         return CredentialsRefused(

@@ -1,25 +1,23 @@
-"""When a call may start: a provider's rate, the pause that a host asks for, and how long one call may wait in all."""
+"""When a call may start: a provider's limits, what its answers say of them, and how long one call may wait in all."""
 
 from __future__ import annotations
 
-import math
-import re
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import httpx
 import structlog
 
+from audiences.connector import Limits
 from audiences.errors import Deferred
+from audiences.http.told import Left, Window, asked, passing, quotas
 from audiences.http.wire import SIGN_IN, Around, host
 
 log = structlog.get_logger()
-
-PASSING = frozenset({408, 425, 429}) | frozenset(range(500, 600)) - {501, 505}  # statuses that may pass by waiting
-_SECONDS = re.compile(r"\s*\d+(\.\d+)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,89 +39,123 @@ class Patience:
         self.sleep(seconds)
 
 
-def asked(answer: httpx.Response, now: Callable[[], datetime]) -> float:
-    """The seconds that an answer asks to wait, by its Retry-After or the provider's own word, whichever is longer."""
-    said = answer.extensions.get("passes_in") or 0.0
-    return max(_after(answer, now), said if said < math.inf else 0.0)
+@dataclass(slots=True)
+class Rest:
+    """Calls that may still start until a moment."""
+
+    calls: int
+    until: float
 
 
-def _after(answer: httpx.Response, now: Callable[[], datetime]) -> float:
-    """The seconds that an answer's Retry-After asks for; 0.0 where it asks for none, or for what nobody can read.
+class Pace:
+    """The pace of one account, for all its syncs in this process and all their threads.
 
-    A date is taken by the host's own clock where the answer tells it, so that a wrong clock here undercuts nothing.
-    https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+    A window counts a call from its start until so many seconds after its end. The host counted it somewhere in between,
+    so it never sees more than it allows, however the network hurries or delays; the price is one call's time a window.
+    What a host's headers say may slow this down and never quickens it.
     """
-    words = answer.headers.get("retry-after", "")
-    if _SECONDS.fullmatch(words):
-        return float(words)
-    until = _date(words)
-    if until is None:
-        return 0.0
-    return max(0.0, (until - (_date(answer.headers.get("date", "")) or now())).total_seconds())
 
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic):
+        self.limits, self.clock = limits, clock
+        self.turn = threading.Condition()
+        self.due = float("-inf")
+        self.flying = 0
+        self.ended: deque[float] = deque()  # when calls ended, the last one last: as many as the largest window counts
+        self.told: dict[
+            float, tuple[int, float]
+        ] = {}  # seconds of a window by the headers -> calls, until when it holds
+        self.rests: list[Rest] = []
 
-def _date(words: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(words)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
+    def start(self) -> float:
+        """Seconds until the next attempt may start; 0.0 where this one may: then it is under way until its `end`."""
+        with self.turn:
+            self.turn.wait_for(lambda: self.flying < self._lines())
+            now = self.clock()
+            self.rests = [rest for rest in self.rests if rest.until > now]
+            due = max([self.due, *self._frees(), *(rest.until for rest in self.rests if rest.calls < 1)])
+            if now < due:
+                return due - now
+            self.due = now + 1 / self.limits.per_second
+            self.flying += 1
+            for rest in self.rests:
+                rest.calls -= 1
+            return 0.0
 
+    def end(self, began: float, told: Iterable[Left | Window] = ()) -> None:
+        """An attempt is over, and this is what its answer told."""
+        with self.turn:
+            self.flying -= 1
+            self.ended.append(self.clock())
+            for quota in told:
+                if isinstance(quota, Left):
+                    self._leave(quota)
+                else:
+                    self._narrow(quota, began)
+            most = max(self._windows().values(), default=0)
+            while len(self.ended) > most:
+                self.ended.popleft()
+            self.turn.notify_all()
 
-def passing(answer: httpx.Response) -> bool:
-    """Whether waiting may change this answer: by the provider's own word, or else by what HTTP says of its status."""
-    said = answer.extensions.get("passes_in")
-    return answer.status_code in PASSING if said is None else said < math.inf
+    def hold(self, seconds: float) -> None:
+        """Let nothing start for so long."""
+        with self.turn:
+            self.due = max(self.due, self.clock() + seconds)
 
+    def _lines(self) -> int:
+        """How many calls may be under way at once: as many as fit into the narrowest window, too."""
+        return min([self.limits.concurrency, *self._windows().values()])
 
-class Judged(Around):
-    """Keep with each answer that is no success the provider's word on when it may be another."""
+    def _windows(self) -> dict[float, int]:
+        """seconds -> calls, as declared and as told, whichever is less."""
+        now, found = self.clock(), dict[float, int]()
+        told = [(most, seconds) for seconds, (most, until) in self.told.items() if now < until]
+        for most, seconds in (*self.limits.windows, *told):
+            found[seconds] = min(most, found.get(seconds, most))
+        return found
 
-    def __init__(self, inner: httpx.BaseTransport, passes_in: Callable[[httpx.Response], float | None]):
-        super().__init__(inner)
-        self.passes_in = passes_in
+    def _frees(self) -> Iterable[float]:
+        """For each window, when it has room for one more call."""
+        for seconds, most in self._windows().items():
+            if len(self.ended) >= most - self.flying:
+                yield self.ended[self.flying - most] + seconds
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer = self.inner.handle_request(request)
-        if not (answer.is_success or SIGN_IN in request.extensions):
-            answer.extensions["passes_in"] = self.passes_in(answer)
-        return answer
+    def _leave(self, quota: Left) -> None:
+        """Calls under way may have been counted by the host, or not yet: they are taken as not yet counted."""
+        rest = Rest(quota.calls - self.flying, self.clock() + quota.seconds)
+        if not any(each.calls <= rest.calls and each.until >= rest.until for each in self.rests):
+            self.rests = [each for each in self.rests if each.calls < rest.calls or each.until > rest.until]
+            self.rests.append(rest)
+
+    def _narrow(self, quota: Window, began: float) -> None:
+        """Keep a window for as long as it is; calls that the host counted and this process did not make are as ours."""
+        now, seconds = self.clock(), quota.seconds
+        known, until = self.told.get(seconds, (quota.most, 0.0))
+        if quota.most <= known or until <= now:
+            self.told[seconds] = (quota.most, now + seconds)
+        if quota.left is not None:
+            ours = self.flying + sum(end > began - seconds for end in self.ended)
+            self.ended.extend([now] * (self._windows()[seconds] - ours - quota.left))
 
 
 class Paced(Around):
-    """Let at most `per_second` attempts start in a second, on all threads together; none while a host asks to wait."""
+    """Start each attempt in its turn, and none while a host asks to wait."""
 
-    def __init__(
-        self,
-        inner: httpx.BaseTransport,
-        per_second: float,
-        patience: Patience,
-        clock: Callable[[], float],
-        now: Callable[[], datetime],
-    ):
+    def __init__(self, inner: httpx.BaseTransport, pace: Pace, patience: Patience, now: Callable[[], datetime]):
         super().__init__(inner)
-        self.gap, self.patience, self.clock, self.now = 1 / per_second, patience, clock, now
-        self.lock, self.due = threading.Lock(), float("-inf")
+        self.pace, self.patience, self.now = pace, patience, now
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        while (wait := self._turn()) > 0:
+        while (wait := self.pace.start()) > 0:
             if wait >= 1:
                 log.info("http.wait", host=host(request), wait=round(wait, 2))
             self.patience.wait(request, wait)
-        answer = self.inner.handle_request(request)
-        if passing(answer):
-            self._hold(asked(answer, self.now))
-        return answer
-
-    def _turn(self) -> float:
-        """Seconds until the next attempt may start; 0.0 where this one may, and then the turn is taken."""
-        with self.lock:
-            now = self.clock()
-            if now < self.due:
-                return self.due - now
-            self.due = now + self.gap
-            return 0.0
-
-    def _hold(self, seconds: float) -> None:
-        with self.lock:
-            self.due = max(self.due, self.clock() + seconds)
+        began, told = self.pace.clock(), list[Left | Window]()
+        try:
+            answer = self.inner.handle_request(request)
+            if SIGN_IN not in request.extensions:  # another host's
+                told += quotas(answer, self.now)
+            if passing(answer):
+                self.pace.hold(asked(answer, self.now))
+            return answer
+        finally:
+            self.pace.end(began, told)

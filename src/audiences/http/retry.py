@@ -11,13 +11,16 @@ import httpx
 import structlog
 
 from audiences.errors import DeliveryError, Unanswered
-from audiences.http.pace import Patience, asked, passing
+from audiences.http.breaker import Breaker
+from audiences.http.pace import Patience
+from audiences.http.told import asked, passing
 from audiences.http.wire import NEVER_SENT, Around, host, only_reads, unsure
 
 log = structlog.get_logger()
 
-TRIES = 5
 FIRST = 0.5  # seconds before the second try; doubled for each one after it
+ONCE = ", like the calls before it, and so was tried once"  # said of a call that failed at a host that is down
+SOONEST = 1.0  # seconds; a host that asks for less has not said when to come back
 HOPELESS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError)  # the call itself is misshapen
 
 
@@ -36,30 +39,49 @@ class Failure:
 
 
 class Patient(Around):
-    """Try at most `TRIES` times, waiting longer each time, and never less than the host asks for.
+    """Try a few times, as the breaker says, waiting longer each time, and never less than the host asks for.
+
+    A call that the host turned away unread, with a time to come back, has not failed: it comes back as often as there
+    is patience for.
 
     repeatable: whether a call that may have been applied can be sent again
     """
 
     def __init__(
-        self, inner: httpx.BaseTransport, patience: Patience, now: Callable[[], datetime], *, repeatable: bool
+        self,
+        inner: httpx.BaseTransport,
+        patience: Patience,
+        now: Callable[[], datetime],
+        breaker: Breaker,
+        *,
+        repeatable: bool,
     ):
         super().__init__(inner)
-        self.patience, self.now, self.repeatable = patience, now, repeatable
+        self.patience, self.now, self.breaker, self.repeatable = patience, now, breaker, repeatable
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for attempt in range(1, TRIES):
+        name = host(request)
+        tries, tried = self.breaker.tries(name), 0
+        while True:
             outcome = self._attempt(request)
-            if not self._again(request, outcome):
-                return _answered(request, outcome)
-            self._wait(request, outcome, attempt)
-        return _answered(request, self._attempt(request))
+            tried += not self._invited(outcome)
+            if tried >= tries or not self._again(request, outcome):
+                break
+            self._wait(request, outcome, tried)
+        self.breaker.ended(name, _down(outcome))
+        return _answered(request, outcome, ONCE if tries == 1 else "")
 
     def _attempt(self, request: httpx.Request) -> httpx.Response | Failure:
         try:
             return self.inner.handle_request(request)
         except (httpx.RequestError, UnicodeError) as error:
             return _failure(error)
+
+    def _invited(self, outcome: httpx.Response | Failure) -> bool:
+        """Whether the host did nothing and said when to come back."""
+        if isinstance(outcome, Failure) or unsure(outcome.status_code):
+            return False
+        return passing(outcome) and asked(outcome, self.now) >= SOONEST
 
     def _again(self, request: httpx.Request, outcome: httpx.Response | Failure) -> bool:
         if isinstance(outcome, Failure):
@@ -70,13 +92,13 @@ class Patient(Around):
             applied = unsure(status)
         return again and (self.repeatable or not applied or only_reads(request))
 
-    def _wait(self, request: httpx.Request, outcome: httpx.Response | Failure, attempt: int) -> None:
-        wait = FIRST * 2 ** (attempt - 1) * random.uniform(1, 2)
+    def _wait(self, request: httpx.Request, outcome: httpx.Response | Failure, tried: int) -> None:
+        wait = FIRST * 2 ** max(0, tried - 1) * random.uniform(1, 2)
         if isinstance(outcome, Failure):
             why = outcome.why
         else:
             why, wait = str(outcome.status_code), max(wait, asked(outcome, self.now))
-        log.info("http.retry", host=host(request), why=why, attempt=attempt, wait=round(wait, 2))
+        log.info("http.retry", host=host(request), why=why, attempt=tried, wait=round(wait, 2))
         self.patience.wait(request, wait)
 
 
@@ -86,13 +108,24 @@ def _failure(error: Exception) -> Failure:
     return Failure(why, sent=not isinstance(error, NEVER_SENT), passing=passing)
 
 
-def _answered(request: httpx.Request, outcome: httpx.Response | Failure) -> httpx.Response:
-    """The answer, or the error that stands for none: raised outside any `except`, so no chain holds the request."""
+def _down(outcome: httpx.Response | Failure) -> bool:
+    """Whether a call found its host out of order."""
+    if isinstance(outcome, Failure):
+        return outcome.passing
+    return passing(outcome) and unsure(outcome.status_code)
+
+
+def _answered(request: httpx.Request, outcome: httpx.Response | Failure, more: str) -> httpx.Response:
+    """The answer, or the error that stands for none: raised outside any `except`, so no chain holds the request.
+
+    more: what is to be said besides, where it is an error
+    """
     if isinstance(outcome, httpx.Response):
+        outcome.extensions["more"] = more
         return outcome
     if outcome.sent:
         raise Unanswered(
-            f"{host(request)} did not answer ({outcome.why}); what was sent may have been applied",
+            f"{host(request)} did not answer ({outcome.why}{more}); what was sent may have been applied",
             do="run again: what is in doubt is settled first",
         )
     if outcome.why == "CertificateError":
@@ -106,6 +139,6 @@ def _answered(request: httpx.Request, outcome: httpx.Response | Failure) -> http
             do="look in the account's settings for an address without https://, and for blanks and line breaks",
         )
     raise DeliveryError(
-        f"{host(request)} cannot be reached ({outcome.why}); nothing was sent",
+        f"{host(request)} cannot be reached ({outcome.why}{more}); nothing was sent",
         do="check the host in the account's settings, the network, and HTTPS_PROXY; then run again",
     )
