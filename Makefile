@@ -17,8 +17,11 @@ help: ## show this help
 demo: .venv/ready ## move real customers into lists, twice, with a day between
 	@$(BIN)/audiences demo
 
-test: .venv/ready ## run every test, with branch coverage
-	@$(BIN)/pytest --quiet --numprocesses auto --cov --cov-report term
+# .ci/run asks for coverage, which costs half as much time again. LONGER=1 tells more of the random histories.
+COVER ?=
+export LONGER
+test: .venv/ready ## run every test
+	@$(BIN)/pytest --quiet --numprocesses auto $(if $(COVER),--cov --cov-report term)
 
 thorough: .venv/ready ## run the tests that try random worlds on many more of them
 	@THOROUGH=1 $(BIN)/pytest --quiet --numprocesses auto

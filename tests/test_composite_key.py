@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from audiences import cli, schema
 from audiences.errors import DefinitionError
 from audiences.warehouse import Warehouse
+from scale import times
 from world import HEADER, World
 
 SEATS = HEADER.replace('key = "id"', 'key = ["account", "id"]').replace(
@@ -215,7 +216,7 @@ def test_two_syncs_share_an_evaluation(world):
     assert world.receiver.holds("L") == world.receiver.holds("M") == {"a@x", "b@x"}
 
 
-@pytest.mark.parametrize("at", range(3, 70, 12))
+@pytest.mark.parametrize("at", range(3, 70, times(24, 12, 12)))
 def test_killed_and_run_again(world, at):
     """
     Killed at a step and run again, list and ledger equal the audience.

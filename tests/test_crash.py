@@ -14,8 +14,8 @@ BEFORE = [(1, "a@x", 1), (2, "b@x", 1), (3, "c@x", 1), (4, "d@x", 1), (5, "e@x",
 AFTER = [(1, "e@x", 1), (2, "z@x", 1), (3, "c@x", 2), (5, "a@x", 1), (6, "f@x", 1), (7, "d@x", 1), (9, "h@x", 1)]
 STRANGER = "stranger@x"
 STEPS = 75  # of the run below; a test checks that it is enough
-APART = times(4, 1)  # of the steps tried where more than a kill happens; `make thorough` tries every one
-FAR = times(14, 1)  # the same on the second engine, which need not be tried at as many
+APART = times(8, 1, 4)  # of the steps tried where more than a kill happens; `make thorough` tries every one
+FAR = times(28, 1, 14)  # the same on the second engine, which need not be tried at as many
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
@@ -53,7 +53,7 @@ def test_the_run_has_no_more_steps_than_are_tried(world):
     assert 40 < killer.steps < STEPS
 
 
-@steps(1, apart=1, far=1)
+@steps(1, apart=1, far=times(3, 1, 1))
 def test_killed_at_any_step(world, at):
     """
     Killed at this step and run again, twice in quiet, list and ledger equal the audience, and only what was in flight

@@ -17,7 +17,7 @@ from jobs import pending
 from scale import times
 from world import HEADER, Killed, Killer
 
-APART = times(9, 1)  # of the steps at which a run is killed; `make thorough` tries every one
+APART = times(18, 1, 9)  # of the steps at which a run is killed; `make thorough` tries every one
 STEPS = {True: 88, False: 50}  # of the run that is killed, its jobs judged before it or not
 ANNA, BEN, CLEO = (1, "anna@x", 7), (2, "ben@x", 8), (3, "cleo@x", 9)
 
