@@ -372,6 +372,25 @@ def test_mode_add_only_adds(world):
     assert (result.plan.added, result.plan.updated, result.plan.removed) == (1, 0, 0)
 
 
+def test_from_add_to_mirror_what_has_piled_up_is_removed(world):
+    """
+    Whoever left while the mode was "add" is removed once it is "mirror"; the guard judges that, and --force passes it.
+    """
+    world.define('mode = "add"')
+    world.people(*((n, f"p{n}@x", 1) for n in range(12)))
+    world.sync()
+    world.people(*((n, f"p{n}@x", 1) for n in range(4)))
+    added = world.sync()
+    world.define()
+    stopped = world.sync()
+    held = world.receiver.holds()
+    forced = world.sync(force=True)
+
+    assert (added.plan.changed, stopped.plan.removed, stopped.outcome) == (0, 8, "guarded")
+    assert len(held) == 12
+    assert (forced.outcome, world.receiver.holds()) == ("delivered", {f"p{n}@x" for n in range(4)})
+
+
 def test_two_syncs_of_one_audience_share_its_evaluation(world):
     """
     Two lists are filled from one evaluation, each with a ledger of its own.
