@@ -48,8 +48,9 @@ def ran(*command: str, stdin: str = "", cwd: Path = HERE) -> Cost:
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out, cwd=cwd, text=True)
-        with process.stdin:  # type: ignore[union-attr]
-            process.stdin.write(stdin)  # type: ignore[union-attr]
+        assert process.stdin is not None
+        with process.stdin:
+            process.stdin.write(stdin)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
@@ -116,7 +117,8 @@ def sink() -> Iterator[int]:
     """A receiver in a process of its own; its port."""
     command = [sys.executable, str(HERE / "sink.py")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield int(process.stdout.readline())  # type: ignore[union-attr]
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
 
 
 def first(bench: Bench, rounds: int) -> None:

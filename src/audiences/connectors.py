@@ -57,7 +57,7 @@ def settings(section: str, cls: type[Connector], project: Path) -> Connector.Set
     prefix, env = f"{section.upper()}_", project / ".env"
     try:
         # An empty variable is one that somebody forgot to fill.
-        read = cls.Settings(_env_prefix=prefix, _env_file=env, _env_file_encoding="utf-8", _env_ignore_empty=True)  # type: ignore[call-arg]
+        read = cls.Settings(_env_prefix=prefix, _env_file=env, _env_file_encoding="utf-8", _env_ignore_empty=True)
     except ValidationError as error:
         raise _invalid(section, prefix, error) from None
     except SettingsError:

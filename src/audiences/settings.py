@@ -37,7 +37,7 @@ class Settings(BaseSettings):
 def read(project: Path) -> Settings:
     """The settings of a project. Raises DefinitionError naming each variable that cannot be read, never its value."""
     try:
-        return Settings(_env_file=project / ".env", _env_file_encoding="utf-8")  # type: ignore[call-arg]
+        return Settings(_env_file=project / ".env", _env_file_encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = f"{project / '.env'} cannot be read ({type(error).__name__})"
         raise DefinitionError(why, do="make it a UTF-8 file that you may read") from None

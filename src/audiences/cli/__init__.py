@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -73,7 +74,8 @@ def root(ctx: click.Context, project: Path) -> None:
 def main() -> None:
     """The entry point: a user's mistake reads as two lines, never as a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without arrows still gets the words
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without arrows still gets the words
     sys.exit(ended())
 
 

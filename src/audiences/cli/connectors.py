@@ -183,7 +183,7 @@ def _identifiers(cls: type[Connector]) -> str:
 
 def _chosen(cls: type[Connector]) -> bool:
     """Whether the sync has a say in what identifies a member."""
-    return cls.identify.__func__ is not Connector.identify.__func__  # type: ignore[attr-defined]
+    return next(base for base in cls.__mro__ if "identify" in vars(base)) is not Connector
 
 
 def _pace(cls: type[Connector]) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 import httpx
-from oauthlib.common import generate_nonce  # type: ignore[import-untyped]
+from oauthlib.common import generate_nonce  # type: ignore[import-untyped]  # it ships no types
 from oauthlib.oauth1 import Client  # type: ignore[import-untyped]
 
 FORM = "application/x-www-form-urlencoded"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class Forgetful:
         self.values.update(values)
 
 
-class SignIn(httpx.Auth):
+class SignIn(httpx.Auth, ABC):
     """The part that all ways to a token have in common.
 
     url:    the token endpoint; https, except on this machine
@@ -137,17 +138,20 @@ class SignIn(httpx.Auth):
         got = granted(answer, self._proofs())
         return got, Access(got.access, began + got.seconds - min(MARGIN, SHARE * got.seconds))
 
+    @abstractmethod
     def _form(self) -> Mapping[str, str]:
-        raise NotImplementedError
+        """What the token endpoint is told, beside what one call adds."""
 
     def _headers(self) -> Mapping[str, str]:
         return {}
 
+    @abstractmethod
     def _credentials(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        """All that makes this account another than its neighbour."""
 
+    @abstractmethod
     def _proofs(self) -> Proofs:
-        raise NotImplementedError
+        """What to export anew where the endpoint refuses."""
 
     def _variable(self, name: str) -> str:
         return f"{self.section}_{name}".upper() if self.section else f"the setting {name}"

@@ -147,16 +147,15 @@ def _plainly(driver: Any, _record: object) -> None:
         driver.adapters.register_loader(name, TextLoader)
 
     def within(loader: Any) -> Any:
-        class Within(loader):  # type: ignore[misc]
-            """What Python's calendar holds as such, else as text: infinity, 44 BC, 24:00."""
+        """What Python's calendar holds as such, else as text: infinity, 44 BC, 24:00."""
 
-            def load(self, data: Any) -> Any:
-                try:
-                    return super().load(data)
-                except DataError:
-                    return bytes(data).decode()
+        def load(self: Any, data: Any) -> Any:
+            try:
+                return loader.load(self, data)
+            except DataError:
+                return bytes(data).decode()
 
-        return Within
+        return type("Within", (loader,), {"load": load})
 
     for name, loader in {
         "date": moments.DateLoader,
