@@ -42,9 +42,10 @@ class DuckDB:
     def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
         """Let a table hold exactly these rows."""
         with self.open(url) as connection:
-            connection.execute(f"delete from {table}")
+            connection.execute(f"begin; delete from {table}")
             if rows:
                 connection.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
+            connection.execute("commit")
 
 
 class PostgreSQL:

@@ -137,7 +137,11 @@ def answering(answer: Callable[[dict], tuple[int, dict]]) -> Iterator[dict[str, 
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Nothing: a caller that was killed does not wait for its answer."""
+
+    with Server(("127.0.0.1", 0), Endpoint) as server:
         Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
         try:
             yield {"WEBHOOK_URL": f"http://127.0.0.1:{server.server_port}/", "WEBHOOK_SECRET": SECRET}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from engines import ENGINES, each
@@ -18,28 +20,33 @@ APART = times(8, 1, 4)  # of the steps tried where more than a kill happens; `ma
 FAR = times(28, 1, 14)  # the same on the second engine, which need not be tried at as many
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
-def prepared(request, tmp_path_factory, postgres_server):
-    """A world with a list, in which the audience has just changed."""
-    world = World(tmp_path_factory.mktemp("prepared"), engine=ENGINES[request.param](postgres_server.database))
-    world.small(BATCH)
-    world.people(*BEFORE)
-    world.sync()
-    world.receiver.lists["L"][STRANGER] = {"email": STRANGER}
-    world.receiver.calls.clear()
-    world.people(*AFTER)
-    return world
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, postgres_server):
+    """Makes the world of an engine, by its name, once: it has a list, and the audience has just changed."""
+
+    @cache
+    def prepared(name):
+        world = World(tmp_path_factory.mktemp("prepared"), engine=ENGINES[name](postgres_server.database))
+        world.small(BATCH)
+        world.people(*BEFORE)
+        world.sync()
+        world.receiver.lists["L"][STRANGER] = {"email": STRANGER}
+        world.receiver.calls.clear()
+        world.people(*AFTER)
+        return world
+
+    return prepared
 
 
 @pytest.fixture
-def world(prepared, tmp_path, databases):
-    return prepared.copy(tmp_path, databases)
+def world(engine, prepared, tmp_path, databases):
+    return prepared(engine.name).copy(tmp_path, databases)
 
 
 def steps(first, apart, far):
     """The steps to try on each engine."""
     return pytest.mark.parametrize(
-        ("prepared", "at"), each(range(first, STEPS, apart), range(first, STEPS, far)), indirect=["prepared"]
+        ("engine", "at"), each(range(first, STEPS, apart), range(first, STEPS, far)), indirect=["engine"]
     )
 
 
