@@ -31,6 +31,7 @@ import pytest
 
 from audiences import BatchRefused, Connector, Member, Receipt, connectors, http
 from audiences.errors import CredentialsRefused, DefinitionError
+from audiences.http.wire import SIGN_IN
 from audiences.send import covering
 
 ROOTS = [Path(__file__).parent.parent, *map(Path, filter(None, [os.environ.get("AUDIENCES_PROJECT")]))]
@@ -329,9 +330,9 @@ def test_each_ticket_has_a_verdict_of_its_own(cls, taken, judged, sandbox):
 @where_calls_are_made
 def test_a_batch_refused_as_a_whole_is_said_so(speak, list_id, sandbox, verb):
     """
-    A 422 for a whole batch is a BatchRefused, so that the worker can halve it.
+    A 422 for a whole batch is a BatchRefused, so that the worker can halve it; a sign-in before it went well.
     """
-    refusing = speak(lambda request: httpx.Response(422, text="no"))
+    refusing = speak(lambda call: sandbox(call) if SIGN_IN in call.extensions else httpx.Response(422, text="no"))
 
     with pytest.raises(BatchRefused):
         getattr(refusing, verb)(list_id, told(a=sandbox.member(1)))
