@@ -379,15 +379,17 @@ def test_a_status_that_passes_by_the_providers_word_defers_at_the_end(clock):
     assert not isinstance(unknown.value, Deferred)
 
 
-def test_a_quota_that_is_used_up_is_not_waited_for(clock):
+@pytest.mark.parametrize("status", [429, 403])
+def test_a_quota_that_is_used_up_is_not_waited_for(clock, status):
     """
-    An answer of which the connector knows that it will not change soon defers the sync at its first word.
+    An answer of which the connector knows that it will not change soon defers the sync at its first word, also where
+    its status says something else to others.
     """
-    host = Host(clock, throttled(text="quota"))
+    host = Host(clock, throttled(status, text="quota"))
 
     with (
         http.watching() as trace,
-        pytest.raises(Deferred, match="429: a quota is used up, for longer than a run waits"),
+        pytest.raises(Deferred, match=f"{status}: a quota is used up, for longer than a run waits"),
     ):
         post(clock, host, passes_in=of_provider)
 

@@ -150,7 +150,8 @@ def _network(reach: Mapping[str, Any], lines: int) -> Sequence[httpx.BaseTranspo
 def _refusal(answer: httpx.Response, wait: float) -> Exception:
     """What an answer that is no success means, as the error to raise."""
     status, said = answer.status_code, f"{host(answer.request)} answered {answer.status_code}"
-    if status in (425, 429) or (passing(answer) and not unsure(status)):
+    quota = answer.extensions.get("passes_in") == math.inf
+    if status in (425, 429) or ((passing(answer) or quota) and not unsure(status)):
         how = " again and again" if passing(answer) else ": a quota is used up, for longer than a run waits"
         return Deferred(
             said + how + (f", and asks for {wait:.0f} s more" if wait else ""),
