@@ -73,6 +73,11 @@ class Specification:
         told = [*_placed(first, request), *_queried(operations, request), *_headed(first, request)]
         return [f"{first.name}: {each}" for each in [*told, *_secured(first, request), *_carried(operations, request)]]
 
+    def signing(self, request: httpx.Request) -> set[str]:
+        """The headers, in lower case, that may hold a key of the vendor's own to sign in with."""
+        keys = (key for each in self.found(request) for key in _keys(each))
+        return {key["name"].lower() for key in keys if key["type"] == "apiKey" and key["in"] == "header"}
+
     def untrue(self, request: httpx.Request, answer: httpx.Response) -> list[str]:
         """What in an answer the vendor would not have said: a status, a media type or a body of its own."""
         operation = self.found(request)[0]

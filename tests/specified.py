@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import specification
+import swagger
 from specification import Specification
 from test_every_connector import ROOTS
 
@@ -53,7 +54,9 @@ def load(connector: str, where: Path) -> Specification:
         assert path.is_file(), f"{path} is missing; it is {each['source']}"
         content = path.read_bytes()
         assert sha256(content).hexdigest() == each["sha256"], f"{path} is not the file that was read: {each['source']}"
-        operations += specification.read(_parsed(path, content), each.get("servers", ()))
+        document = _parsed(path, content)
+        whole = swagger.raised(document) if "swagger" in document else document
+        operations += specification.read(whole, each.get("servers", ()))
     return Specification(operations)
 
 
