@@ -97,6 +97,27 @@ class Sandboxed(History):
             self.owners[name].add(key)
         self.world.engine.fill(self.world.url, "crowd", rows)
 
+    def jobs_end(self):
+        """Every job that is open at the provider is done, and the clock goes past the longest."""
+        self.events += 1
+        self.sandbox.works()
+        self.world.later(seconds=self.cls.judged_within.total_seconds())
+
+    def settle(self):
+        """Quiet runs. Where the provider judges later, jobs end before each, and what they change is for the next."""
+        if not self.cls.judges_later():
+            super().settle()
+            return
+        self.publish()
+        self.world.later(**self.patience)
+        for _ in range(2 * self.quiet_runs):
+            self.jobs_end()
+            self.events += 1
+            result = self.world.sync(force=True)
+            assert result.error is None, result.error
+        self.in_step()
+        assert not self.world.sql(f"select key from audience_sync.pending_team__{self.world.connector}")
+
     def listed(self, name):
         """Identifiers of who is on the list, as the sandbox tells them, or else as the connector reads them back."""
         if hasattr(self.sandbox, "listed"):
@@ -130,7 +151,8 @@ NUMBERS = {f"{letter}@x": n for n, letter in enumerate("abcdefgh", 1)}
 def test_any_history_of_a_connector_ends_in_step(tmp_path, postgres_server, case):
     """
     Members come, change, move, share, swap, hand over and leave; calls fail before and after they are applied; runs are
-    killed and the state is lost. Two quiet runs later list, ledger and audience are equal.
+    killed and the state is lost; jobs end late. Two quiet runs later list, ledger and audience are equal; four where
+    the provider judges later.
     """
     path, module, options = case
     events = 0
@@ -152,6 +174,8 @@ def told(dice, world, path, module, options):
     while history.events < 48:
         history.day([changed(dice) for _ in range(dice.randint(2, 7))])
         history.run(dice.choices(FATES, k=dice.randint(0, 5)), dice.choice([None, None, dice.randint(1, 60)]))
+        if history.cls.judges_later() and dice.random() < 0.5:
+            history.jobs_end()
         if dice.random() < 0.2:
             history.lose_state()
     history.settle()
