@@ -179,6 +179,8 @@ class Steps:
         held = lease.take(self.worker.state, f"account:{self.binding.sync.section}", 0)
         try:
             with held.kept():
+                # Another worker may have been asked to wait since this run began.
+                self.worker.shared(self.binding.sync.section, self.binding.connector.limits)
                 yield
         finally:
             with suppress(LeaseLost):

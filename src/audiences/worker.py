@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from audiences.http import Shared
 from audiences.http.signin import Desk
 from audiences.plan import Plan
 from audiences.project import Binding
-from audiences.state import State
+from audiences.state import State, pauses
 from audiences.warehouse import Warehouse
 
 
@@ -53,8 +54,14 @@ class Worker:
     accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
 
     def shared(self, section: str, limits: Limits) -> Shared:
-        """What the clients of one account have in common; where its connector has new limits, they begin anew."""
-        return self.accounts.setdefault((section, repr(limits)), Shared(limits, self.clock))
+        """What the clients of one account have in common; where its connector has new limits, they begin anew.
+
+        A pause that its host has asked another process for holds from here on, too.
+        """
+        keep = partial(pauses.keep, self.state, section)
+        found = self.accounts.setdefault((section, repr(limits)), Shared(limits, self.clock, keep))
+        found.pace.hold(pauses.left(self.state, section))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from audiences.cli.session import Session
 from audiences.connector import Connector
 from audiences.errors import AudienceError, BatchRefused, DeliveryError
 from audiences.project import Binding
+from audiences.state import pauses
 from audiences.theirs import theirs
 
 PATIENCE = 20.0  # seconds that one account may make us wait: someone sits at the terminal
@@ -84,7 +85,12 @@ def speaking(session: Session, binding: Binding) -> Iterator[Connector]:
     with ExitStack() as opened:
         state = cache(lambda: opened.enter_context(session.state()))
         signed = account.known(reach, sync.section, state, {})
-        line = opened.enter_context(http.client(signed, cls.limits, passes_in=cls.passes_in, patience=PATIENCE))
+        shared = http.Shared(cls.limits, keep=lambda seconds: pauses.keep(state(), sync.section, seconds))
+        with session.past() as past:
+            shared.pace.hold(pauses.left(past, sync.section) if past else 0.0)
+        line = opened.enter_context(
+            http.client(signed, cls.limits, passes_in=cls.passes_in, patience=PATIENCE, shared=shared)
+        )
         with theirs(cls):
             connector = cls(settings, binding.options, line, sync.send, "check")
         yield connector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from audiences.audience import Sync
 from audiences.cli import output
 from audiences.cli.session import Session, listed, orphan, refused
 from audiences.runs import Past
-from audiences.state import State
+from audiences.state import State, pauses
 from audiences.warehouse import Warehouse
 
 
@@ -23,6 +24,7 @@ class Standing:
     """How one sync stands.
 
     pending: members whom the provider has yet to judge; unknown: claims that wait for someone's word
+    waits:       seconds for which the account's host has asked for no call
     interrupted: a run was cut off, and the next settles it first
     """
 
@@ -33,6 +35,7 @@ class Standing:
     refused: int
     pending: int
     unknown: int
+    waits: int
     interrupted: bool
     last: Past | None
 
@@ -75,6 +78,7 @@ def look(warehouse: Warehouse, state: State | None, sync: Sync, paused: bool) ->
         refused(warehouse, sync.table),
         pending.count(warehouse, sync.table),
         unknown.count(warehouse, sync.table),
+        math.ceil(pauses.left(state, sync.section)) if state else 0,
         bool(known and known.outbox),
         runs.last(state, sync.name) if state else None,
     )
@@ -95,6 +99,7 @@ def told(each: Standing) -> str:
         f"{each.refused:,} refused (audiences refused {each.sync})": each.refused,
         f"{each.pending:,} taken in, to be judged by the provider": each.pending,
         f"{each.unknown:,} of unknown outcome (audiences resolve {each.sync})": each.unknown,
+        f"no call for {each.waits:,} s more, as {each.sync.partition('.')[2]}'s host asks": each.waits,
         "interrupted; the next sync settles it first": each.interrupted,
     }
     return "; ".join([run(each), *(words for words, holds in marks.items() if holds)])

@@ -48,14 +48,19 @@ def _as_http_says(answer: httpx.Response) -> None:
 
 
 def _held(seconds: float) -> None:
-    """The lease of a client that needs none."""
+    """The lease of a client that needs none, and the pauses of one that tells nobody."""
 
 
 class Shared:
-    """What all clients of one account in this process have in common: one pace, and what is known of its hosts."""
+    """What all clients of one account in this process have in common: one pace, and what is known of its hosts.
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic):
-        self.pace, self.breaker = Pace(limits, clock), Breaker()
+    keep: hears the seconds of each pause that a host asks for, so that other processes heed it, too
+    """
+
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float] = time.monotonic, keep: Callable[[float], None] = _held
+    ):
+        self.pace, self.breaker, self.keep = Pace(limits, clock), Breaker(), keep
 
 
 class Client(httpx.Client):
@@ -116,7 +121,7 @@ def client(
     waits, shared = Patience(patience, sleep), shared or Shared(limits, clock)
     ends = [transport] * limits.concurrency if transport else _network(reach, limits.concurrency)
     lines = Judged(Lines([Leased(Watched(Whole(end, clock)), lease) for end in ends]), passes_in)
-    paced = Paced(lines, shared.pace, waits, now)
+    paced = Paced(lines, shared.pace, waits, now, shared.keep)
     line = Apart(*(Patient(paced, waits, now, shared.breaker, repeatable=each) for each in (repeatable, True)))
     # An exception met here may hold a header's value: nothing raised later may lead back to it.
     with suppress(httpx.InvalidURL, ValueError):

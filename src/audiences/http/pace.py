@@ -140,9 +140,16 @@ class Pace:
 class Paced(Around):
     """Start each attempt in its turn, and none while a host asks to wait."""
 
-    def __init__(self, inner: httpx.BaseTransport, pace: Pace, patience: Patience, now: Callable[[], datetime]):
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        pace: Pace,
+        patience: Patience,
+        now: Callable[[], datetime],
+        keep: Callable[[float], None],
+    ):
         super().__init__(inner)
-        self.pace, self.patience, self.now = pace, patience, now
+        self.pace, self.patience, self.now, self.keep = pace, patience, now, keep
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         while (wait := self.pace.start()) > 0:
@@ -154,8 +161,9 @@ class Paced(Around):
             answer = self.inner.handle_request(request)
             if SIGN_IN not in request.extensions:  # another host's
                 told += quotas(answer, self.now)
-            if passing(answer):
-                self.pace.hold(asked(answer, self.now))
+            if passing(answer) and (seconds := asked(answer, self.now)):
+                self.pace.hold(seconds)
+                self.keep(seconds)
             return answer
         finally:
             self.pace.end(began, told)

@@ -39,7 +39,7 @@ ROLLING = (
 LEFT, POLICY = "ratelimit", "ratelimit-policy"
 
 EPOCH = 1e9  # from here on a number of seconds is a moment
-FURTHEST = 31 * 86400.0  # seconds; nobody counts calls for longer than a month, so this is something else
+FURTHEST = 31 * 86400.0  # seconds; nobody counts calls, or asks to wait, for longer than a month: it is something else
 _NUMBER = re.compile(r"\s*\d{1,400}(\.\d+)?\s*", re.ASCII)
 
 
@@ -63,11 +63,12 @@ class Window:
 def asked(answer: httpx.Response, now: Callable[[], datetime]) -> float:
     """The seconds that an answer asks to wait, by its Retry-After or the provider's own word, whichever is longer.
 
-    A date is taken by the host's own clock where the answer tells it, so that a wrong clock here undercuts nothing.
+    Never more than a month: what says so means something else, and nobody could use the account again. A date is taken
+    by the host's own clock where the answer tells it, so that a wrong clock here undercuts nothing.
     """
     said = answer.extensions.get("passes_in") or 0.0
     after = (_after(answer.headers[name], answer, now) for name in AFTER if name in answer.headers)
-    return max(said if said < math.inf else 0.0, *after, 0.0)
+    return min(FURTHEST, max(said if said < math.inf else 0.0, *after, 0.0))
 
 
 def passing(answer: httpx.Response) -> bool:
