@@ -45,7 +45,7 @@ class Jobs(Connector):
 class Provider:
     """Its lists, and its jobs in the order in which they came. Nothing is on a list before a job is done.
 
-    turns_away: address -> why, said at once; fails: address -> why, found out by the job
+    turns_away: address -> why, said at once; fails: address -> why it cannot be added, found out by the job
     before, after: called with each request, before and after it took effect; may raise
     """
 
@@ -86,7 +86,7 @@ class Provider:
     def _apply(self, job: dict, fails: str) -> None:
         held = self.lists.setdefault(job["list"], {})
         for row in job["rows"]:
-            if why := fails or self.fails.get(row["email"]):
+            if why := fails or (job["verb"] == "add" and self.fails.get(row["email"])):
                 job["failed"][row["email"]] = why
             elif job["verb"] == "add":
                 held[row["email"]] = row
