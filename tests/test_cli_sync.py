@@ -234,6 +234,27 @@ def test_a_refusal_is_reported_once(project):
     assert "the reason was lost with the state database" in project.types("refused").out
 
 
+def test_who_cannot_be_removed_is_told_each_time(project):
+    """
+    4: whom a destination refuses to remove is on the list still, so each run says so, until one removes them.
+    """
+    project.audience("hooked", "webhook")
+    said = {}
+    with answering(lambda told: (200, said if told["verb"] == "remove" else {})) as where:
+        project.types("sync", "hooked", **where)
+        project.people(*PEOPLE[1:])
+        said["rejected"] = {"0": "not now"}
+        first = project.types("sync", "hooked", **where)
+        again = project.types("sync", "hooked", "--json", **where)
+        said.clear()
+        last = project.types("sync", "hooked", **where)
+
+    assert (first.code, again.code, last.code) == (4, 4, 0)
+    assert "; 1 still on the list, since it refuses to remove them\n" in first.out
+    assert again.told["syncs"][0]["not_removed"] == 1
+    assert "1 change delivered." in last.out
+
+
 def test_who_is_set_aside_is_reported_once(project):
     """
     4: more members set aside than the last time end the run with 4; as many do not, but with --strict.

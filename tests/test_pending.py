@@ -151,7 +151,7 @@ def test_another_key_with_the_address_waits_too(listed):
 
 def test_a_removal_that_fails_is_planned_anew(listed):
     """
-    A removal whose job fails changes nothing, marks nobody refused, and comes again.
+    A removal whose job fails changes nothing, marks nobody refused, is counted, and comes again.
     """
     listed.people(BEN, CLEO)
     listed.sync(force=True)
@@ -160,7 +160,7 @@ def test_a_removal_that_fails_is_planned_anew(listed):
     listed.receiver.works()
     listed.sync()
 
-    assert (result.plan.removed, result.refused, result.fresh) == (1, 0, 0)
+    assert (result.plan.removed, result.refused, result.fresh, result.stayed) == (1, 0, 0, 1)
     assert [verb for verb, rows in listed.receiver.sent if rows == ["anna@x"]] == ["drop", "drop"]
     assert listed.ledger() == {(2, "ben@x", True), (3, "cleo@x", True)}
 

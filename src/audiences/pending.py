@@ -79,9 +79,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of a ticket: how many changes are acknowledged, and key -> reason, people masked, of the refused."""
+    """What became of a ticket.
+
+    delivered: changes that are acknowledged; stayed: removals that failed
+    reasons:   key -> reason, people masked, of the refused
+    """
 
     delivered: int
+    stayed: int
     reasons: Mapping[str, str]
 
 
@@ -96,9 +101,10 @@ def judge(fence: Fence, connector: Connector, send: Sequence[str], now: str) -> 
             receipt = connector.outcome(job.ticket, members)
         if receipt is not None:
             covering(receipt, members)
-            refused = _masked(receipt, members) if job.verb == "upsert" else {}
+            adds = job.verb == "upsert"
             # A move is half of a change, whose other half is counted.
-            yield Judged(len(receipt.accepted) if job.verb != "move" else 0, refused)
+            delivered = len(receipt.accepted) if job.verb != "move" else 0
+            yield Judged(delivered, 0 if adds else len(receipt.rejected), _masked(receipt, members) if adds else {})
             job.judged(receipt, members, now)
 
 

@@ -98,7 +98,8 @@ class Steps:
         for judged in pending.judge(fence, connector, tuple(self.binding.sync.send), self._now()):
             verdicts.explain(held, judged.reasons)
             result, fresh = self.result, len(judged.reasons)
-            self.result = replace(result, fresh=result.fresh + fresh, delivered=result.delivered + judged.delivered)
+            delivered, stayed = result.delivered + judged.delivered, result.stayed + judged.stayed
+            self.result = replace(result, fresh=result.fresh + fresh, delivered=delivered, stayed=stayed)
 
     def _client(self, cls: type[Connector], settings: Connector.Settings, held: Lease) -> httpx.Client:
         worker = self.worker
@@ -202,7 +203,10 @@ class Steps:
         # A move is half of a change, whose other half is counted, and a release is none.
         counted = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("upsert", "remove")]
         delivered = self.result.delivered + ranges.common(found.of(Verdict.OK), counted)
-        self.result = replace(self.result, delivered=delivered, stopped=delivery.stopped, error=delivery.error)
+        leaving = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("move", "remove")]
+        stayed = self.result.stayed + ranges.common(found.of(Verdict.REFUSED, Verdict.DOUBT), leaving)
+        self.result = replace(self.result, delivered=delivered, stayed=stayed)
+        self.result = replace(self.result, stopped=delivery.stopped, error=delivery.error)
 
     def _count(self) -> None:
         warehouse, table = self.worker.warehouse, self.binding.sync.table

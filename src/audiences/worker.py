@@ -70,6 +70,7 @@ class Result:
 
     delivered: rows that were acknowledged, those of earlier tickets among them
     refused:   members who are refused now; fresh: … by this run for the first time
+    stayed:    members, or old addresses of theirs, that are still on the list: the provider refused to remove them
     aside:     members set aside beyond those that the last run counted
     pending:   members whom the provider has taken in and not judged yet
     unknown:   claims in doubt that only read-back or a person can resolve
@@ -81,6 +82,7 @@ class Result:
     delivered: int = 0
     fresh: int = 0
     refused: int = 0
+    stayed: int = 0
     aside: int = 0
     pending: int = 0
     unknown: int = 0

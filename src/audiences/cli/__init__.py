@@ -32,7 +32,7 @@ ENDS = (  # exit codes, the first that holds
     ("1", "something failed"),
     ("3", "a guard stopped a sync, because it would change too much"),
     ("5", "not now: stopped, held elsewhere, or a host asks to wait; run it again"),
-    ("4", "delivered, but members were newly refused or set aside"),
+    ("4", "delivered, but members were newly refused or set aside, or could not be removed"),
     ("0", "everything wanted was delivered"),
 )
 

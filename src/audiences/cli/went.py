@@ -11,7 +11,8 @@ from audiences.cli.session import Chosen, orphan
 from audiences.project import Binding
 from audiences.worker import Result
 
-NEW, LATER = 4, 5  # exit codes: someone newly refused or set aside; stopped with work left, or of unknown outcome
+# Exit codes: someone newly refused or set aside, or not removed; stopped with work left, or of unknown outcome.
+NEW, LATER = 4, 5
 
 FATE = {
     "delivered": "delivered",
@@ -65,7 +66,7 @@ def code(result: Result, strict: bool) -> int:
     if result.stopped or result.unknown:
         return LATER
     aside = result.plan.set_aside if result.plan else 0
-    return NEW if result.fresh or result.aside or (strict and (result.refused or aside)) else 0
+    return NEW if result.fresh or result.aside or result.stayed or (strict and (result.refused or aside)) else 0
 
 
 def tell(result: Result) -> None:
@@ -81,7 +82,8 @@ def tell(result: Result) -> None:
     else:
         pending = f"; {result.pending:,} taken in, to be judged by the provider" if result.pending else ""
         refused = f"; {result.refused:,} refused, and why: audiences refused {name}" if result.refused else ""
-        output.say(f"  {fate}{pending}{refused}")
+        stayed = f"; {result.stayed:,} still on the list, since it refuses to remove them" if result.stayed else ""
+        output.say(f"  {fate}{pending}{refused}{stayed}")
 
 
 def unknown(sync: str, size: int) -> str:
@@ -128,5 +130,5 @@ def data(result: Result) -> dict[str, object]:
     if result.plan:
         found |= plan.numbers(result.plan)
     found |= {"delivered": result.delivered, "refused": result.refused, "newly_refused": result.fresh}
-    found |= {"pending": result.pending, "unknown": result.unknown}
+    found |= {"not_removed": result.stayed, "pending": result.pending, "unknown": result.unknown}
     return found | ({"error": output.problem(result.error)} if result.error else {})
