@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr
 import pytest
 
 from audiences.cli.progress import Progress
+from engines import PostgreSQL
 from prompt import Project, answering
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(6)]
@@ -41,28 +42,40 @@ def gate():
 
 
 @pytest.fixture
-def project(tmp_path):
-    found = Project(tmp_path)
+def project(request, tmp_path):
+    """On DuckDB, or where a test says so on PostgreSQL."""
+    on = getattr(request, "param", None) == "postgresql"
+    found = Project(tmp_path, PostgreSQL(request.getfixturevalue("databases")) if on else None)
     found.people(*PEOPLE)
     found.audience("hooked", "webhook")
     found.small(2)
     return found
 
 
-def test_a_signal_lets_what_is_in_flight_finish(project, gate):
+@pytest.mark.parametrize(
+    ("project", "number"),
+    [("duckdb", signal.SIGTERM), ("duckdb", signal.SIGINT), ("postgresql", signal.SIGINT)],
+    indirect=["project"],
+)
+def test_a_signal_lets_what_is_in_flight_finish(project, gate, number):
     """
-    5: at the first signal the batch in flight is finished and settled, what is left is named, and the next run goes on.
+    5: at the first SIGTERM or Ctrl-C the batch in flight is finished and settled, what is left is named, and the next
+    run goes on.
     """
     with answering(gate) as where:
         with project.started("sync", "--all", **where) as process:
             assert gate.called.wait(ENOUGH)
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             assert process.stderr.readline().startswith("stopping: ")
             gate.open.set()
             out, _ = process.communicate(timeout=ENOUGH)
+        settled = project.sql("select key from audience_sync.ledger_hooked__webhook where sure")
+        there = sorted(int(key) for key in gate.keys)
         after = project.types("sync", "--all", **where)
 
     assert process.returncode == 5
+    assert 0 < len(there) < len(PEOPLE)
+    assert sorted(key for (key,) in settled) == there
     assert (
         "  stopped by a signal; the next run goes on from here\nteam.file was not begun: a signal came first\n" in out
     )
@@ -72,7 +85,11 @@ def test_a_signal_lets_what_is_in_flight_finish(project, gate):
     assert sorted(gate.keys) == [str(number) for number, *_ in PEOPLE]  # nobody twice
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("project", "number", "code"),
+    [("duckdb", signal.SIGTERM, 143), ("duckdb", signal.SIGINT, 130), ("postgresql", signal.SIGTERM, 143)],
+    indirect=["project"],
+)
 def test_a_second_signal_leaves_at_once(project, gate, number, code):
     """
     130 or 143: whoever asks twice does not wait, and the next run goes on from what was acknowledged.
@@ -88,7 +105,27 @@ def test_a_second_signal_leaves_at_once(project, gate, number, code):
         after = project.types("sync", "hooked", **where)
 
     assert after.code == 0
-    assert len(project.sql("from audience_sync.ledger_hooked__webhook where sure")) == 6
+    assert len(project.sql("select * from audience_sync.ledger_hooked__webhook where sure")) == 6
+    assert set(gate.keys) == {str(number) for number, *_ in PEOPLE}
+
+
+def test_no_sync_of_an_audience_begins_after_a_signal(project, gate):
+    """
+    5: of an audience with two syncs, the second is not begun once a signal came, and is named.
+    """
+    path = project.folder / "audiences" / "hooked.sql"
+    path.write_text(path.read_text().replace("-- ///\nselect", '-- [sync.file]\n-- list = "M"\n-- ///\nselect'))
+    path.write_text(path.read_text().replace('list = "M"', 'list = "M"\n-- send = ["email"]'))
+    with answering(gate) as where, project.started("sync", "hooked", **where) as process:
+        assert gate.called.wait(ENOUGH)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline().startswith("stopping: ")
+        gate.open.set()
+        out, _ = process.communicate(timeout=ENOUGH)
+
+    assert process.returncode == 5
+    assert "hooked.file was not begun: a signal came first\n" in out
+    assert not (project.folder / "lists" / "M.csv").exists()
 
 
 def test_the_grace_ends_what_does_not_finish(project, gate):
@@ -132,14 +169,18 @@ def test_a_reader_that_goes_away_stops_no_sync(project):
     assert len(project.written()) == 6
 
 
-def test_a_long_query_hears_a_signal(project):
+@pytest.mark.parametrize(
+    ("project", "numbers"),
+    [("duckdb", "range(100000) {0}(n)"), ("postgresql", "generate_series(1, 100000) {0}(n)")],
+    indirect=["project"],
+)
+def test_a_long_query_hears_a_signal(project, numbers):
     """
     A signal is heard while the warehouse works on a query: the second one ends it at once.
     """
     path = project.folder / "audiences" / "team.sql"
-    long = (
-        "from people where (select count(*) from range(100000) a, range(100000) b where a.range % 7 = b.range % 5) > 0"
-    )
+    many = f"{numbers.format('a')}, {numbers.format('b')}"
+    long = f"from people where (select count(*) from {many} where a.n % 7 = b.n % 5) > 0"
     path.write_text(path.read_text().replace("from people", long))
     with project.started("sync", "team") as process:
         while not project.state_file.exists():  # it is made right before the query

@@ -22,13 +22,18 @@ log = structlog.get_logger()
 
 
 def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) -> list[Result]:
-    """Run the syncs of one audience, which share its evaluation. One that fails does not stop the others."""
+    """Run the syncs of one audience, which share its evaluation. One that fails does not stop the others.
+
+    None is begun after the worker was told to stop; such a sync has no result.
+    """
     run = uuid.uuid4().hex[:12]
     with structlog.contextvars.bound_contextvars(run=run, audience=audience.name):
         try:
             types = worker.warehouse.described(audience.select)
             with staged(worker.warehouse, audience, len(bindings), run) as source:
-                return [_sync(worker, audience, binding, source, types, run) for binding in bindings]
+                return [
+                    _sync(worker, audience, binding, source, types, run) for binding in bindings if not worker.stop()
+                ]
         except AudienceError as error:
             return [Result(binding, error=error) for binding in bindings]
 

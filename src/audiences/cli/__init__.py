@@ -28,12 +28,14 @@ COMMANDS = {  # name -> its line in the help; the room of that name holds it
     "schema": "The JSON Schema of an audience's header.",
 }
 ENDS = (  # exit codes, the first that holds
-    ("2", "a mistake in the command, a definition or a setting; the others still ran"),
+    ("2", "a mistake in a command, definition or setting; the others still ran"),
     ("1", "something failed"),
     ("3", "a guard stopped a sync, because it would change too much"),
     ("5", "not now: stopped, held elsewhere, or a host asks to wait; run it again"),
-    ("4", "delivered, but members were newly refused or set aside, or could not be removed"),
+    ("4", "delivered, but some were newly refused or set aside, or not removed"),
     ("0", "everything wanted was delivered"),
+    ("130", "left at once at a second Ctrl-C, or after the grace; nothing is lost"),
+    ("143", "the same for SIGTERM"),
 )
 
 

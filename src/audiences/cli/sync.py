@@ -41,6 +41,9 @@ def command(
     """Deliver what has changed to each destination.
 
     NAMES are audiences or syncs (detractors, detractors.webhook), or patterns (power_*).
+
+    The first SIGTERM or Ctrl-C lets what is in flight finish and begins nothing more; the command ends within
+    AUDIENCES_GRACE seconds, with 5 where work is left. A second one leaves at once, with 143 or 130. Nothing is lost.
     """
     if everything and names:
         raise click.UsageError("name audiences, or say --all, but not both")
