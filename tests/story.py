@@ -54,7 +54,7 @@ class Story:
         self.list_id = self.remote.prepare(self.sandbox.list)
         one, two = self.sandbox.member(1), self.sandbox.member(2)
         self.tell("upsert", a=one, b=two)
-        self.tell("upsert", a=self._changed(one))
+        self.tell("upsert", a=self.changed(one))
         self.tell("remove", a=one, b=two)
 
     def long(self, values: Sequence[object]) -> None:
@@ -93,7 +93,7 @@ class Story:
         if cls.members is not Connector.members:
             list(self.remote.members(self.list_id))
 
-    def _changed(self, fields: Mapping[str, object]) -> dict[str, object]:
+    def changed(self, fields: Mapping[str, object]) -> dict[str, object]:
         """Another value in a field that says nothing of who it is."""
         free = (name for name in fields if name not in self.remote.identity)
         other = getattr(self.sandbox, "any_field", None) or next(free, None)

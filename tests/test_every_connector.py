@@ -13,6 +13,10 @@ tests/sandboxes/NAME.py: the part of the provider that the connector speaks to, 
         def holds(self, fields): …              whether someone is on the list with just these fields
         def __call__(self, request): …          the httpx.Response to a call; left out where none is made
         def works(self): …                      every job that is open is done; left out where none is ever open
+        def consent(self, fields): …            what the provider keeps of someone's consent: "subscribed" where it may
+                                                write to them, another word where not, None where it knows nobody so;
+                                                for e-mail, and wherever else there is such a thing
+        def opt_out(self, fields): …            someone opts out at the provider, by their own hand
 
     options = ({…}, …)                          the sync's options that are tried, where there are any; a sandbox
                                                 has the ones of its test as `self.options`

@@ -60,6 +60,12 @@ class Sandbox:
     def status(self, address):
         return self.contacts[hashed(address)]["status"] if hashed(address) in self.contacts else None
 
+    def consent(self, fields):
+        return self.status(fields["email"])
+
+    def opt_out(self, fields):
+        self.contact(fields["email"], "unsubscribed")
+
     def tags(self, address):
         """The names of a contact's tags."""
         return [self.segments[each]["name"] for each, held in self.tagged.items() if hashed(address) in held]
