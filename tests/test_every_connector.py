@@ -17,6 +17,9 @@ tests/sandboxes/NAME.py: the part of the provider that the connector speaks to, 
                                                 write to them, another word where not, None where it knows nobody so;
                                                 for e-mail, and wherever else there is such a thing
         def opt_out(self, fields): …            someone opts out at the provider, by their own hand
+        rate = (100, 10)                        calls in any so many seconds, where the provider documents a number
+        at_once = 10                            calls under way at once, likewise
+        def throttled(self, seconds): …         the httpx.Response to a call beyond these; seconds until one is let in
 
     options = ({…}, …)                          the sync's options that are tried, where there are any; a sandbox
                                                 has the ones of its test as `self.options`

@@ -39,14 +39,15 @@ class Refusal(Exception):
 
 class Sandbox:
     list = "NPS / détracteurs [2026]"
+    rate = (100, 10)  # calls, seconds: of the smallest plan
 
     def __init__(self):
         self.settings = {"HUBSPOT_ACCESS_TOKEN": "not-a-real-token"}
         self.options = {}
         self.records = {"0-1": {}, "0-2": {}}  # type -> id -> properties
         self.lists = {}  # id -> list, and its members
-        self.calls, self.starts = [], []
-        self.clock, self.daily, self.throttled = None, 250_000, 0
+        self.calls = []
+        self.daily, self.turned_away = 250_000, 0
         self.alone = self.additional = True
 
     def member(self, n):
@@ -84,23 +85,21 @@ class Sandbox:
             return refusal.answer
 
     def admit(self, request):
-        """At most 100 calls in any 10 s, and so many a day."""
+        """So many calls a day; the window is counted by whoever asks, and answered by `throttled`."""
         if request.headers["authorization"] != "Bearer not-a-real-token":
             raise Refusal(401, "Authentication credentials not found.", "INVALID_AUTHENTICATION")
         self.daily -= 1
         if self.daily < 0:
-            self.throttle("daily", "DAILY")
-        if self.clock:
-            self.starts = [start for start in self.starts if start > self.clock() - 10]
-            if len(self.starts) >= 100:
-                self.throttle("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")
-            self.starts.append(self.clock())
+            self.turned_away += 1
+            raise self.limited("daily", "DAILY")
 
-    def throttle(self, limit, policy):
-        self.throttled += 1
-        raise Refusal(
-            429, f"You have reached your {limit} limit.", "RATE_LIMITS", policyName=policy, errorType="RATE_LIMIT"
-        )
+    def throttled(self, seconds):
+        """No Retry-After is documented."""
+        return self.limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING").answer
+
+    def limited(self, limit, policy):
+        words = f"You have reached your {limit} limit."
+        return Refusal(429, words, "RATE_LIMITS", policyName=policy, errorType="RATE_LIMIT")
 
     def read(self, plural, body):
         kind, by = TYPES[plural], body.get("idProperty")

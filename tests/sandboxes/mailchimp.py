@@ -1,8 +1,9 @@
 """The part of Mailchimp's Marketing API 3.0 that connectors/mailchimp.py speaks to: one audience, tags and contacts.
 
-It keeps what the vendor documents: 500 addresses a segment call, 1,000 of anything a page, 50 tags shown of a contact,
-addresses of no contact silently ignored, members listed without the unsubscribed unless they are asked for, and errors
-as problem+json. A status that a call sends is taken, so that a connector which sends one is found out.
+It keeps what the vendor documents: 10 calls at once, 500 addresses a segment call, 1,000 of anything a page, 50 tags
+shown of a contact, addresses of no contact silently ignored, members listed without the unsubscribed unless they are
+asked for, and errors as problem+json. A status that a call sends is taken, so that a connector which sends one is found
+out.
 Not documented, and chosen here: a contact who has the tag already is not among `members_added`, but in `errors`; an
 archived contact is ignored; a tag's name that is taken is refused with 400.
 """
@@ -27,6 +28,7 @@ options = ({"audience_id": AUDIENCE, "new": "refuse"}, {"audience_id": AUDIENCE,
 
 class Sandbox:
     list = "Detractors"
+    at_once = 10
 
     def __init__(self):
         self.settings = {"MAILCHIMP_API_KEY": "not-a-real-key-us19", "MAILCHIMP_SERVER": "us19"}
@@ -69,6 +71,9 @@ class Sandbox:
     def tags(self, address):
         """The names of a contact's tags."""
         return [self.segments[each]["name"] for each, held in self.tagged.items() if hashed(address) in held]
+
+    def throttled(self, seconds):
+        return problem(429, "Too Many Requests", "You have exceeded the limit of 10 simultaneous connections.")
 
     def __call__(self, request):
         if request.headers.get("authorization") != EXPECTED:

@@ -1,0 +1,188 @@
+"""Every connector uses what its provider allows, and no more: a whole sync of single members, to its sandbox behind a
+gate that counts calls as the provider documents it, and takes 200 ms for each.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import httpx
+import pytest
+
+from audiences import connectors
+from audiences.http.wire import SIGN_IN
+from driven import Driven
+from history import Anchored
+from scale import THOROUGH
+from test_every_connector import FILES, cases, sandbox_of
+from test_every_connector_converges import Sandboxed
+from world import World
+
+LATENCY = 0.2  # seconds
+FEWEST = 60  # calls that are measured at least
+ONE_BY_ONE = """from dataclasses import replace
+from pathlib import Path
+from audiences.connectors import find
+
+class OneByOne(find("{name}", [Path("{folder}")])):
+    limits = replace(find("{name}", [Path("{folder}")]).limits, batch=1)
+"""
+
+# A connector that cannot reach its provider's rate -> why that is as it should be. It is shown in docs/connectors.md.
+SLOWER: dict[str, str] = {}
+
+
+class Gate:
+    """The way to a sandbox. When the sync begins, another program has just used up what the rate allows."""
+
+    def __init__(self, sandbox, clock, sleep):
+        self.sandbox, self.clock, self.sleep = sandbox, clock, sleep
+        self.calls, self.seconds = getattr(sandbox, "rate", (0, 0))
+        self.at_once = getattr(sandbox, "at_once", math.inf)
+        self.lock, self.under_way, self.turned_away = threading.Lock(), 0, 0
+        self.others, self.counted = [clock()] * self.calls, []
+
+    def __call__(self, request):
+        if SIGN_IN in request.extensions:  # another host's
+            return self.sandbox(request)
+        with self.lock:
+            self.under_way += 1
+        self.sleep(LATENCY / 2)
+        with self.lock:
+            answer = self.answer(request)
+        self.sleep(LATENCY / 2)
+        with self.lock:
+            self.under_way -= 1
+        return answer
+
+    def answer(self, request):
+        wait = self.wait()
+        if wait > 0 or self.under_way > self.at_once:
+            self.turned_away += 1
+            return self.sandbox.throttled(max(1, math.ceil(wait)))
+        self.counted.append(self.clock())
+        return self.sandbox(request)
+
+    def wait(self):
+        """Seconds until one more call is let in."""
+        if not self.calls:
+            return 0.0
+        return [*self.others, *self.counted][-self.calls] + self.seconds - self.clock() - 1e-6
+
+    @property
+    def most(self):
+        """Calls a second that may be had."""
+        return min(self.calls / self.seconds if self.calls else math.inf, self.at_once / LATENCY)
+
+    @property
+    def turn(self):
+        """Calls that may be had before one has to wait."""
+        return self.calls or self.at_once
+
+    @property
+    def enough(self):
+        return max(2 * self.turn, FEWEST) + self.turn
+
+    @property
+    def reached(self):
+        """Calls a second over whole turns, without the first one's rush."""
+        last = (len(self.counted) - 1) // self.turn * self.turn
+        return (last - self.turn) / (self.counted[last] - self.counted[self.turn])
+
+
+class Alone(Driven):
+    """Time passes also where the sync itself calls: then nothing else is under way."""
+
+    def __init__(self):
+        super().__init__(lambda: None)
+        self.sync = threading.current_thread()
+
+    def sleep(self, seconds):
+        if threading.current_thread() is self.sync:
+            self.seconds += seconds
+        else:
+            super().sleep(seconds)
+
+
+def each_once(*hooks):
+    """(file, sandbox's module, options) of those whose sandbox has one of these: each in the first of its ways."""
+    found = {case.values[0][0]: case for hook in hooks for case in reversed(cases(hook))}
+    return list(found.values())
+
+
+def quickest(many):
+    """Those whose documented rate is measured soonest."""
+    gates = [(Gate(each.values[0][1].Sandbox(), time.monotonic, time.sleep), each) for each in each_once("rate")]
+    return [case for _, case in sorted(gates, key=lambda found: found[0].enough / found[0].most)][:many]
+
+
+def synced(case, folder, clock, sleep):
+    """A sync of members enough to measure, one a batch, in one run; its result and the gate."""
+    path, module, options = case
+    gate = Gate(sandbox := module.Sandbox(), clock, sleep)
+    engine = Anchored()
+    history = Sandboxed(world := World(folder, path.stem, engine), path, sandbox, options)
+    (folder / "connectors" / path.name).write_text(ONE_BY_ONE.format(name=path.stem, folder=path.parent))
+    rows = [(n, *sandbox.member(n).values()) for n in range(gate.enough + 1)]
+    world.engine.fill(world.url, "crowd", rows)
+    way = {"transport": httpx.MockTransport(gate), "sleep": sleep, "clock": clock}
+    result = world.sync(**way, stop=lambda: len(gate.counted) > gate.enough)
+    engine.close(history.world.url)
+    return result, gate
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_limits_and_sandbox_tell_the_same(path):
+    """
+    What a connector declares, its sandbox counts, and the other way round.
+    """
+    limits, told = connectors.find(path.stem, [path.parent]).limits, vars(sandbox_of(path).Sandbox)
+    declared = bool(limits.windows) or limits.per_second < math.inf
+    file = f"tests/sandboxes/{path.name}"
+
+    assert declared <= ("rate" in told), f"limits have a rate: write rate = (calls, seconds) in {file}"
+    assert ("rate" in told) <= declared, f"{file} has a rate: write it into limits, as windows or per_second"
+    assert limits.concurrency <= told.get("at_once", math.inf), "limits allow more calls at once than the sandbox"
+    assert "throttled" in told or not {"rate", "at_once"} & told.keys(), f"write throttled(self, seconds) in {file}"
+
+
+@pytest.mark.parametrize("case", each_once("rate", "at_once"))
+def test_a_sync_has_all_that_its_provider_allows(tmp_path, monkeypatch, case):
+    """
+    At least 95 % of the documented rate. Turned away at the start, where another program has used the rate up, a sync
+    waits as long as it has to, and is not turned away again.
+    """
+    clock = Alone()
+    monkeypatch.setattr("audiences.deliver.wait", clock.wait)
+
+    result, gate = synced(case, tmp_path, clock, clock.sleep)
+
+    assert result.error is None, result.error
+    assert gate.turned_away == bool(gate.calls)
+    assert len(gate.counted) > gate.enough
+    assert gate.reached >= 0.95 * gate.most or case[0].stem in SLOWER
+
+
+@pytest.mark.skipif(not THOROUGH, reason="minutes of real time; `make thorough` takes them")
+@pytest.mark.parametrize("case", quickest(3))
+def test_it_does_so_on_the_real_clock(tmp_path, case):
+    """
+    The same with the clock on the wall, for three that have a rate.
+    """
+    result, gate = synced(case, tmp_path, time.monotonic, time.sleep)
+
+    assert result.error is None, result.error
+    assert gate.turned_away == bool(gate.calls)
+    assert gate.reached >= 0.95 * gate.most
+
+
+def test_no_excuse_for_being_slow_outlives_its_reason():
+    """
+    Who is excused could not reach the rate: not enough calls are under way at once.
+    """
+    for path in [path for path in FILES if path.stem in SLOWER]:
+        gate = Gate(sandbox_of(path).Sandbox(), time.monotonic, time.sleep)
+
+        assert connectors.find(path.stem, [path.parent]).limits.concurrency / LATENCY < 0.95 * gate.most
