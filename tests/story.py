@@ -69,7 +69,7 @@ class Story:
                 self.tell("upsert", a={**self.sandbox.member(1), self.sandbox.any_field: value})
         self.tell("upsert", **{f"k{n}": self.sandbox.member(n) for n in range(self.remote.limits.batch)})
         self.tell("remove", stranger=self.sandbox.member(9_999))
-        self._optional()
+        self.optional()
 
     def tell(self, verb: str, **people: Mapping[str, object]) -> None:
         """One batch, and what became of it where it has a ticket; key -> fields."""
@@ -86,7 +86,8 @@ class Story:
         self.sandbox.works()
         self.remote.outcome(ticket, members)
 
-    def _optional(self) -> None:
+    def optional(self) -> None:
+        """What not every connector can do: check the account, read the list back."""
         cls = type(self.remote)
         if cls.check is not Connector.check:
             self.remote.check()

@@ -8,6 +8,7 @@ tests/sandboxes/NAME.py: the part of the provider that the connector speaks to, 
         any_field = "note"                      a field that takes every value; left out where there is none
         def __init__(self):
             self.settings = {"NAME_API_KEY": …}   every variable that the connector needs
+            self.elsewhere = {"NAME_REGION": …}   those that lead to another region, where there are several
         def member(self, n): …                  the fields of the n-th person
         def unwelcome(self): …                  the fields of someone who is refused; left out where nobody is
         def holds(self, fields): …              whether someone is on the list with just these fields

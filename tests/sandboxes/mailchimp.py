@@ -16,7 +16,7 @@ from hashlib import md5
 import httpx
 
 AUDIENCE = "a1b2c3d4e5"
-EXPECTED = "Basic " + base64.b64encode(b"any:not-a-real-key-us19").decode()
+HOST = "api.mailchimp.com"
 HIDDEN = {
     "unsubscribed": "include_unsubscribed",
     "cleaned": "include_cleaned",
@@ -32,6 +32,7 @@ class Sandbox:
 
     def __init__(self):
         self.settings = {"MAILCHIMP_API_KEY": "not-a-real-key-us19", "MAILCHIMP_SERVER": "us19"}
+        self.elsewhere = {"MAILCHIMP_API_KEY": "not-a-real-key-us6", "MAILCHIMP_SERVER": "us6"}
         self.options = {}  # of the sync
         self.contacts = {}  # hash of the address -> contact
         self.segments = {7: {"name": "Detractors since May", "type": "static"}}
@@ -76,8 +77,10 @@ class Sandbox:
         return problem(429, "Too Many Requests", "You have exceeded the limit of 10 simultaneous connections.")
 
     def __call__(self, request):
-        if request.headers.get("authorization") != EXPECTED:
-            return problem(401, "API Key Invalid", "Your API key may be invalid.")
+        key, server = (self.settings[name].strip() for name in ("MAILCHIMP_API_KEY", "MAILCHIMP_SERVER"))
+        expected = "Basic " + base64.b64encode(f"any:{key}".encode()).decode()
+        if (request.headers.get("authorization"), request.url.host) != (expected, f"{server.lower()}.{HOST}"):
+            return problem(401, "API Key Invalid", "Your API key may be invalid, or is of another data centre.")
         body = json.loads(request.content) if request.content else {}
         path = request.url.path.removeprefix("/3.0")
         for pattern, answer in ROUTES.items():

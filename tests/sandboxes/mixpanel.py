@@ -1,4 +1,4 @@
-"""The part of Mixpanel that connectors/mixpanel.py speaks to, in memory: profiles, in one project of the EU.
+"""The part of Mixpanel that connectors/mixpanel.py speaks to, in memory: profiles, in one project.
 
 Two answers are not as documented, because nothing is: how `strict` names the records that fail (here as for events),
 and what a request of more than 2,000 updates gets (here a 400). Whom `$remove` does not find, it leaves unmade.
@@ -18,6 +18,8 @@ options = (
 )
 
 READER = "Basic " + b64encode(b"reader.mp-service-account:not-a-real-secret").decode()
+# region -> where profiles are changed, where they are asked for; by the servers of the vendor's specifications
+HOSTS = {"eu": ("api-eu.mixpanel.com", "eu.mixpanel.com"), "us": ("api.mixpanel.com", "mixpanel.com")}
 SHAPES = {"$set": dict, "$unset": list, "$union": dict, "$remove": dict}
 
 
@@ -33,6 +35,7 @@ class Sandbox:
             "MIXPANEL_SERVICE_SECRET": "not-a-real-secret",
             "MIXPANEL_PROJECT_ID": "3187",
         }
+        self.elsewhere = {"MIXPANEL_REGION": "us"}
         self.options = {}
         self.profiles = {}  # distinct_id -> properties
         self.page_size, self.queries, self.sessions = 1000, 0, {}
@@ -56,10 +59,11 @@ class Sandbox:
 
     def __call__(self, request):
         assert request.method == "POST"
+        said, asked = HOSTS[self.settings["MIXPANEL_REGION"]]
         match request.url.host, request.url.path:
-            case "api-eu.mixpanel.com", "/engage":
+            case host, "/engage" if host == said:
                 return self.engage(request)
-            case "eu.mixpanel.com", "/api/query/engage":
+            case host, "/api/query/engage" if host == asked:
                 return self.query(request)
         return httpx.Response(404)
 
