@@ -8,9 +8,9 @@ where the address of its pages begins with app.eu, else us.
     send = { email = "email", npsScore = "nps_score" }   # a user's field = column
     new = "refuse"             # or "subscribed"
 
-A user goes by `email` or by `userId`, as the project identifies users (Settings > Project settings): send one of them.
-All else is written into the user's fields, which keep their types: another type is refused. NULL travels as null; what
-Iterable makes of it is not documented. A project that drops unknown fields stops the sync, which names them.
+A user goes by `email` or by `userId`, as the project identifies users: send one of them. All else is written into the
+user's fields, which keep their types: another type is refused. NULL travels as null; what Iterable makes of it is not
+documented. A project that drops unknown fields stops the sync, which names them.
 
 `new` says what becomes of someone who is no user yet: refused, or made one. To Iterable a new user has opted out of
 nothing, and gets whatever is sent to the list; hence "subscribed". Opt-outs are kept in a user's own fields, apart from
