@@ -75,6 +75,11 @@ class Customerio(Connector):
         signed = (settings.site_id.strip(), settings.api_key.get_secret_value().strip())
         return {"base_url": f"https://{TRACK[settings.region]}", "auth": signed}
 
+    @classmethod
+    def passes_in(cls, answer: httpx.Response) -> float | None:
+        """A 429 does not say when; calls are counted by the second."""
+        return 1.0 if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else None
+
     def check(self) -> None:
         """Try both keys. Raises DefinitionError where the account is in another region."""
         region = self.http.get("/api/v1/accounts/region").json()["region"]

@@ -18,9 +18,15 @@ from test_every_connector import Clock, cases
 
 # Of each connector that ships, in the regions that its sandbox tries. An address that the account names is a sandbox's.
 HOSTS = {
+    "activecampaign": {"audiences-test.api-us1.com"},
+    "attio": {"api.attio.com"},
+    "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
     "hubspot": {"api.hubapi.com"},
+    "iterable": {"api.eu.iterable.com", "api.iterable.com"},
+    "klaviyo": {"a.klaviyo.com"},
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
+    "salesforce": {"acme.my.salesforce.com"},
     "webhook": {"receiver.example.com"},
 }
 
