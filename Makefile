@@ -1,5 +1,5 @@
 # Everything runs in .venv, which this file makes and fills from the lock. It needs git, make and Python 3.11 or newer.
-.PHONY: help demo test thorough bench record lint format types wheel lock clean
+.PHONY: help demo test thorough bench record page lint format types wheel lock clean
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,6 +33,9 @@ bench: .venv/ready ## measure the rate and memory of a first and a second sync, 
 
 record: .venv/ready ## record a connector's cassette anew: CONNECTOR=hubspot, AGAINST=live (the default) or sandbox
 	@$(BIN)/python tests/record.py "$(CONNECTOR)" "$(or $(AGAINST),live)" '$(OPTIONS)'
+
+page: .venv/ready ## write docs/connectors.md anew, from the connectors and what the tests hold them to
+	@$(BIN)/python tests/page.py
 
 lint: .venv/ready ## read the code and the Dockerfile for mistakes and form
 	@$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""HubSpot lists (static segments) of contacts or companies; 100 records a call, at most 100 calls in 10 s.
+"""HubSpot: a list is a static segment of contacts or companies; 100 records a call, at most 100 calls in 10 s.
 
 Set-up: in HubSpot, Development > Keys > Service keys > Create service key, with the scopes crm.lists.read,
 crm.lists.write, crm.objects.contacts.read, crm.objects.contacts.write (for companies: crm.objects.companies.read and
@@ -13,10 +13,11 @@ that is deleted is not made again. Properties must exist: Settings > Properties 
 Contacts go by `email`; who is not in HubSpot is created. `identify = "customer_no"` takes a property of yours instead,
 sent too and created there with "Require unique values": fewer calls, and a new address is an update.
 Companies: `object = "company"`, always with such an `identify`: in HubSpot several companies may share a domain.
-To be on a list is not consent: subscriptions are not touched, and removing deletes nobody. A record whose identifier
-someone changed in HubSpot is not found and stays listed; of two members whose addresses one contact has, the first to
-leave takes it off. Values travel as text: NULL empties the property, a list becomes `a;b` (multiple checkboxes), a
+To be on a list is not consent: subscriptions stay as they are. Removal takes off the list, no more. A record whose
+identifier someone changed in HubSpot is not found and stays listed; of two members whose addresses one contact has, the
+first to leave takes it off. Values travel as text: NULL empties the property, a list becomes `a;b` (checkboxes), a
 struct is refused; a datetime wants a zone. A day's calls used up, the sync is deferred until midnight (account's time).
+Not documented: whether a wrong value in an update fails alone, and whether a batch looks for additional addresses.
 https://developers.hubspot.com/docs/api-reference/latest/crm/lists/guide, …/crm/using-object-apis, …/error-handling,
 https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines (read 2026-11)
 """
@@ -202,9 +203,8 @@ class Hubspot(Connector):
         listed = named if verb == "add" else set()
         if unsaid := [each for each in ids if each not in named]:  # missing, or it was so before
             body = {"inputs": [{"objectTypeId": self.type, "recordId": each} for each in unsaid]}
-            answer = self.http.post(
-                "/crm/v3/lists/records/memberships/batch/read", json=body, extensions={"reads": True}
-            )
+            path, looks = "/crm/v3/lists/records/memberships/batch/read", {"reads": True}
+            answer = self.http.post(path, json=body, extensions=looks)
             for each in answer.json()["results"]:
                 if list_id in {str(one["listId"]) for one in each["recordListMemberships"]}:
                     listed = listed | {str(each["recordId"])}

@@ -19,6 +19,8 @@ Calls: one for 100 members to add or remove, and one for each whom its answer do
 there: an address that Mailchimp ignored is refused. With merge fields one more for each member added or updated, since
 only single contacts can be changed without a word on their status. A new contact costs one or two more.
 NULL empties a field. Texts and numbers travel, and a struct of addr1, city, state and zip into an address; no booleans.
+What a segment call makes of an archived contact, an update of an unknown merge field, and a new tag of a name that is
+taken, is not documented: the first is looked up, the second refused here, the third looked for again.
 https://mailchimp.com/developer/marketing/ (api/list-members, api/list-segments, docs/fundamentals; read 2026-11)
 """
 

@@ -16,11 +16,11 @@ Its own properties begin with `$` (`$email`, `$name`, `$phone`). Texts are cut a
 `membership` is "array" (the default: the array property `audiences` has "Detractors" in it) or "boolean"
 (`in_detractors` is true). `property` names another array, or another boolean. NULL unsets a property; with
 `null = "keep"` it leaves what is there. A removal takes the list's name out of the array, or unsets the boolean, and
-leaves all else. Whether it makes an empty profile of someone whom Mixpanel does not know is not documented.
+leaves all else. Whether a removal makes an empty profile of someone unknown to Mixpanel is not documented.
 
 Up to 2,000 members go in one to three calls: NULLs unset, fields set, the name added. `strict` promises an error for
-each record that fails, in a form that is documented for events only; so a batch that is not taken whole is halved until
-the culprit stands alone. Reading back costs one of 60 queries an hour for each page of the profiles that have the
+each record that fails, in a form that is not documented for profiles; so a batch that is not taken whole is halved
+until the culprit stands alone. Reading back costs one of 60 queries an hour for each page of the profiles that have the
 property, whatever list they are on.
 https://docs.mixpanel.com/reference/profile-set, …/profile-unset, …/profile-union, …/profile-remove-from-list-property,
 …/user-profile-limits, …/engage-query, …/segmentation-expressions, …/rate-limits, and

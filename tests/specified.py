@@ -55,6 +55,8 @@ def load(connector: str, where: Path) -> Specification:
         content = path.read_bytes()
         assert sha256(content).hexdigest() == each["sha256"], f"{path} is not the file that was read: {each['source']}"
         document = _parsed(path, content)
+        version = str(document["info"]["version"])
+        assert version == each.get("version"), f'write version = "{version}" below {each["file"]} in the list'
         whole = swagger.raised(document) if "swagger" in document else document
         operations += specification.read(whole, each.get("servers", ()))
     return Specification(operations)

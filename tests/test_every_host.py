@@ -113,4 +113,5 @@ def test_a_choice_of_regions_is_tried(case):
     ]
 
     how = f"write elsewhere = {{…}} in tests/sandboxes/{path.name}: settings of another region than its own"
+    assert not hasattr(module, "elsewhere"), "elsewhere belongs into the Sandbox, as `settings` does"
     assert not choices or f"{path.stem}_{choices[0]}".upper() in getattr(module.Sandbox(), "elsewhere", {}), how
