@@ -20,7 +20,7 @@ two at once, as their description tells, the oldest is taken; any other name tha
 NULL empties a field, a struct names a related record ({"Account_No__c": "A-1"}), a multi-select takes the text `a;b`.
 Assignment rules are not run.
 
-Calls for up to 200 members: three or four to add or update, two to remove, and one a run to see the campaign. Not the
+Calls for up to 200 members: two to four to add or update, two to remove, and one a run to see the campaign. Not the
 Bulk API, which Salesforce advises above 2,000 records: its verdicts come a run later, it takes two jobs in a row, and a
 lost answer would hold its members for the 7 days that a job is kept. One call at a time, since campaign members lock
 their campaign; who meets a lock (UNABLE_TO_LOCK_ROW) is refused, and tried again later. The day's calls used up, the

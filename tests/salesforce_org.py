@@ -17,13 +17,13 @@ CREATE = OWN | {"new": "create"}
 
 
 class Org:
-    """One account. far: the sandbox; elsewhere: settings of another domain"""
+    """One account. far: the sandbox"""
 
     def __init__(self, folder: Path):
         spec = importlib.util.spec_from_file_location("sandbox_salesforce", HERE / "sandboxes" / "salesforce.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        self.folder, self.far, self.elsewhere, self.clock = folder, module.Sandbox(), module.elsewhere, Clock()
+        self.folder, self.far, self.clock = folder, module.Sandbox(), Clock()
 
     def speak(self, send=("Customer_No__c", "LastName"), before=lambda call: None, more=None, **options):
         """A connector of a sync with these options; `calls` has them all. `before` may answer a call itself."""

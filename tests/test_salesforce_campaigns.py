@@ -165,7 +165,7 @@ def test_every_call_goes_to_the_account_and_runs_no_assignment_rule(org, speak):
     """
     Sign-in and calls go to the domain of the settings, and each says that no rule is to hand a lead to another.
     """
-    remote = speak(more=org.elsewhere)
+    remote = speak(more=org.far.elsewhere)
     remote.upsert(remote.prepare("L"), people())
 
     assert {call.url.host for call in remote.calls} == {"acme--test.sandbox.my.salesforce.com"}

@@ -22,7 +22,6 @@ class Sandbox:
     list = "Detractors / 2026"
     any_field = "note"
     rate = (10, 1)
-    elsewhere = {"CUSTOMERIO_REGION": "us"}  # noqa: RUF012
 
     def __init__(self):
         self.settings = {
@@ -31,6 +30,7 @@ class Sandbox:
             "CUSTOMERIO_APP_API_KEY": "not-a-real-app-key",
             "CUSTOMERIO_REGION": "eu",
         }
+        self.elsewhere = {"CUSTOMERIO_REGION": "us"}
         self.people = {}  # id -> attributes
         self.segments = {3: {"name": "Detractors", "type": "manual"}}
         self.held = {3: {}}  # segment -> ids

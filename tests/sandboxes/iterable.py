@@ -21,10 +21,10 @@ options = ({"new": "refuse"}, {"new": "subscribed"})
 class Sandbox:
     list = "Detractors"
     rate = (100, 1)
-    elsewhere = {"ITERABLE_REGION": "eu"}  # noqa: RUF012
 
     def __init__(self):
         self.settings = {"ITERABLE_API_KEY": "not-a-real-key", "ITERABLE_REGION": "us"}
+        self.elsewhere = {"ITERABLE_REGION": "eu"}
         self.options = {}  # of the sync
         self.project = "email"  # or "userId", or "hybrid"
         self.keeps_unknown = True  # fields

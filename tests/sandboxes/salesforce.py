@@ -14,7 +14,6 @@ import httpx
 
 NUMBERED = {"identify": "Customer_No__c", "new": "create"}
 options = (NUMBERED, {"identify": "Email", "object": "lead"})
-elsewhere = {"SALESFORCE_DOMAIN": "acme--test.sandbox.my.salesforce.com"}
 
 DATA = "/services/data/v62.0"
 PREFIX = {"Campaign": "701", "CampaignMember": "00v", "Contact": "003", "Lead": "00Q", "Account": "001"}
@@ -43,6 +42,7 @@ class Sandbox:
             "SALESFORCE_CLIENT_ID": "consumer-key",
             "SALESFORCE_CLIENT_SECRET": "not-a-real-secret",
         }
+        self.elsewhere = {"SALESFORCE_DOMAIN": "acme--test.sandbox.my.salesforce.com"}
         self.options = NUMBERED
         self.tables = {name: {} for name in PREFIX}  # name -> id -> fields
         self.page, self.pages, self.token, self.left = 2000, {}, "not-a-real-access", 15_000
