@@ -8,7 +8,7 @@ import random
 import httpx
 import pytest
 
-from audiences import Member, connectors, http
+from audiences import Member, Proof, connectors, http
 from history import FATES, KEYS, Dropped, History
 from scale import times
 from test_every_connector import cases
@@ -66,7 +66,9 @@ class Sandboxed(History):
     def other_list(self, name):
         self.list = name
         send = ", ".join(f'"{field}" = "f{n}"' for n, field in enumerate(self.fields))
-        options = "\n-- ".join(f'{name} = "{value}"' for name, value in self.options.items())
+        lines = [f'{name} = "{value}"' for name, value in self.options.items()]
+        lines += ["experimental = true"] if self.cls.proof is Proof.EXPERIMENTAL else []
+        options = "\n-- ".join(lines)
         text = HEADER.format(connector=self.path.stem, list=self.sandbox.list, send=send, options=options)
         self.world.define(text=text)
 
