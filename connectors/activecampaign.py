@@ -105,10 +105,10 @@ class Activecampaign(Connector):
         while True:
             asked: Mapping[str, str | int] = {"tagid": list_id, "orders[id]": "asc", "id_greater": last, "limit": PAGE}
             contacts = self.http.get("/contacts", params=asked).json()["contacts"]
-            yield from ({"email": each["email"]} for each in contacts)
-            if not contacts:
+            if not (new := [each for each in contacts if int(each["id"]) > last]):
                 return
-            last = max(int(each["id"]) for each in contacts)
+            yield from ({"email": each["email"]} for each in new)
+            last = max(int(each["id"]) for each in new)
 
     def _check(self, list_id: str) -> None:
         """Look once whether a tag is there: what becomes of a contact that is given another is not documented."""

@@ -15,13 +15,13 @@ ADA, ZOE = "ada@example.com", "zoe@example.com"
 
 
 class Environment:
-    """One account. far: the sandbox; elsewhere: settings of another region"""
+    """One account. far: the sandbox"""
 
     def __init__(self, folder: Path):
         spec = importlib.util.spec_from_file_location("sandbox_dynamics365", HERE / "sandboxes" / "dynamics365.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        self.folder, self.far, self.elsewhere, self.clock = folder, module.Sandbox(), module.elsewhere, Clock()
+        self.folder, self.far, self.clock = folder, module.Sandbox(), Clock()
 
     def speak(self, send=("emailaddress1", "new_nps"), before=lambda call: None, more=None):
         """A connector of a sync that sends these columns; `calls` has them all. `before` may answer a call itself."""

@@ -123,8 +123,10 @@ def test_a_change_that_is_refused_spoils_one_member(customerio, speak):
     """
     Whom a 207 names by its place among those sent is refused in Customer.io's words and not added; the others are.
     """
+    customerio.far.person("big")
     remote = speak()
-    members = [*told("nobody"), *told(ADA, created_at="May"), *told(ZOE, created_at=1780000000)]
+    unsent = [*told("nobody"), *told("big", note="a" * 1001)]
+    members = [*unsent, *told(ADA, created_at="May"), *told(ZOE, created_at=1780000000)]
 
     receipt = remote.upsert(remote.prepare("Promoters"), members)
 

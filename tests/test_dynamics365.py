@@ -224,7 +224,7 @@ def test_each_region_has_its_host(dataverse, speak):
     """
     Calls go to the environment of the settings; the secret goes to no other host.
     """
-    remote = speak(more=dataverse.elsewhere)
+    remote = speak(more=dataverse.far.elsewhere)
     remote.prepare("L")
 
     assert {call.url.host for call in remote.calls} == {"login.microsoftonline.com", "acme.crm.dynamics.com"}

@@ -21,12 +21,13 @@ HOSTS = {
     "activecampaign": {"audiences-test.api-us1.com"},
     "attio": {"api.attio.com"},
     "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
+    "dynamics365": {"acme.crm.dynamics.com", "acme.crm4.dynamics.com"},
     "hubspot": {"api.hubapi.com"},
     "iterable": {"api.eu.iterable.com", "api.iterable.com"},
     "klaviyo": {"a.klaviyo.com"},
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
-    "salesforce": {"acme.my.salesforce.com"},
+    "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
     "webhook": {"receiver.example.com"},
 }
 

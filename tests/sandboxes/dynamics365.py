@@ -14,7 +14,6 @@ from uuid import UUID
 import httpx
 
 options = ({"identify": "emailaddress1"}, {"identify": "new_no", "object": "account"})
-elsewhere = {"DYNAMICS365_URL": "https://acme.crm.dynamics.com"}
 
 COLUMNS = {"firstname", "name", "emailaddress1", "new_no", "new_nps", "donotbulkemail"}
 KINDS = {"accounts": 1, "contacts": 2, "leads": 4}
@@ -34,6 +33,7 @@ class Sandbox:
             "DYNAMICS365_CLIENT_ID": "application-id",
             "DYNAMICS365_CLIENT_SECRET": "not-a-real-secret",
         }
+        self.elsewhere = {"DYNAMICS365_URL": "https://acme.crm.dynamics.com"}
         self.options, self.page = options[0], 5000
         self.tables = {"contacts": {}, "leads": {}, "accounts": {}, "lists": {}, "listmembers": {}}  # -> id -> row
         self.made = 0
