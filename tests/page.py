@@ -8,9 +8,8 @@ of who leaves, and those with "not documented" or "not confirmed" what nobody sh
 
 from __future__ import annotations
 
-import inspect
+import ast
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,25 +44,25 @@ def text() -> str:
     """The page, as it has to be today."""
     found = {name: connectors.find(name, [SHIPPED]) for name in connectors.names([SHIPPED])}
     parts = [OPENING, table(HEADINGS, [_line(*each) for each in found.items()])]
-    parts += [_section(*each) for each in found.items()]
+    parts += map(_section, found)
     return "\n".join([*parts, EXCUSED, table(("connector", "excused from", "because"), list(excuses()))])
 
 
-def said(cls: type[Connector]) -> list[str]:
+def said(name: str) -> list[str]:
     """The sentences of a connector's docstring; samples and sources left out."""
-    words = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
+    words = ast.get_docstring(ast.parse((SHIPPED / f"{name}.py").read_text("utf-8"))) or ""
     lines = [line for line in words.partition("\nhttps://")[0].splitlines() if not line.startswith("    ")]
     return [" ".join(each.split()) for part in "\n".join(lines).split("\n\n") for each in SENTENCE.split(part)]
 
 
-def removal(cls: type[Connector]) -> list[str]:
+def removal(name: str) -> list[str]:
     """What becomes of who leaves."""
-    return [each for each in said(cls) if REMOVAL.search(each) and not OPEN.search(each)]
+    return [each for each in said(name) if REMOVAL.search(each) and not OPEN.search(each)]
 
 
-def unconfirmed(cls: type[Connector]) -> list[str]:
+def unconfirmed(name: str) -> list[str]:
     """What no source tells."""
-    return [each for each in said(cls) if OPEN.search(each)]
+    return [each for each in said(name) if OPEN.search(each)]
 
 
 def excuses() -> Iterator[tuple[str, str, str]]:
@@ -83,22 +82,22 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _line(name: str, cls: type[Connector]) -> tuple[str, ...]:
     _, category, idents, _, pace, proof, _ = row(name, cls, HOUSE)
-    lists = re.sub(r"^[^:]+: (a list is )?", "", said(cls)[0].partition(";")[0]).rstrip(".")
+    lists = re.sub(r"^[^:]+: (a list is )?", "", said(name)[0].partition(";")[0]).rstrip(".")
     reads = "yes" if "members" in verbs(cls) else "no"
     able = ", ".join(verb for verb in verbs(cls) if verb != "members")
     return f"[`{name}`](#{name})", category, lists, idents, able, pace, reads, str(proof)
 
 
-def _section(name: str, cls: type[Connector]) -> str:
+def _section(name: str) -> str:
     held = NAMED.get(name, {}).get("files", ())
     facts = {
-        "removal": " ".join(removal(cls)),
-        "unconfirmed": " ".join(unconfirmed(cls)),
+        "removal": " ".join(removal(name)),
+        "unconfirmed": " ".join(unconfirmed(name)),
         "hosts, as tested": ", ".join(sorted(HOSTS.get(name, ()))),
         "specification": "; ".join(f"`{each['file']}`, {each['version']} ({each['sha256'][:12]})" for each in held),
     }
     told = [(fact, words) for fact, words in facts.items() if words]
-    return "\n".join([f"## `{name}`\n", f"{said(cls)[0]}\n", *([table(("", ""), told)] if told else [])])
+    return "\n".join([f"## `{name}`\n", f"{said(name)[0]}\n", *([table(("", ""), told)] if told else [])])
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ import page
 import specified
 from audiences import Category, connectors
 
-VENDORS = {
-    name: cls
+VENDORS = [
+    name
     for name in connectors.names([page.SHIPPED])
-    if (cls := connectors.find(name, [page.SHIPPED])).category is not Category.ANY
-}
+    if connectors.find(name, [page.SHIPPED]).category is not Category.ANY
+]
 every_vendor = pytest.mark.parametrize("name", VENDORS)
 
 
@@ -28,7 +28,7 @@ def test_what_becomes_of_who_leaves_is_said(name):
     """
     A docstring says what a removal does, in a sentence that the page can take.
     """
-    assert page.removal(VENDORS[name]), f'say in connectors/{name}.py what a removal does: "Removal …"'
+    assert page.removal(name), f'say in connectors/{name}.py what a removal does: "Removal …"'
 
 
 @every_vendor
@@ -39,7 +39,7 @@ def test_a_section_has_all_that_is_known(name):
     section = page.text().partition(f"## `{name}`\n")[2].partition("\n## ")[0]
 
     files = specified.NAMED.get(name, {}).get("files", ())
-    told = [*page.removal(VENDORS[name]), *page.unconfirmed(VENDORS[name]), *page.HOSTS.get(name, ())]
+    told = [*page.removal(name), *page.unconfirmed(name), *page.HOSTS.get(name, ())]
     told += [part for each in files for part in (each["file"], each["version"])]
     assert not [each for each in told if each.replace("|", "\\|") not in section]
 
