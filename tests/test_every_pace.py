@@ -152,7 +152,7 @@ def test_limits_and_sandbox_tell_the_same(path):
 def test_a_sync_has_all_that_its_provider_allows(tmp_path, monkeypatch, case):
     """
     At least 95 % of the documented rate. Turned away at the start, where another program has used the rate up, a sync
-    waits as long as it has to, and is not turned away again.
+    waits as long as it has to, and is not turned away again. Whoever is excused from the rate does not reach it.
     """
     clock = Alone()
     monkeypatch.setattr("audiences.deliver.wait", clock.wait)
@@ -162,7 +162,7 @@ def test_a_sync_has_all_that_its_provider_allows(tmp_path, monkeypatch, case):
     assert result.error is None, result.error
     assert gate.turned_away == bool(gate.calls)
     assert len(gate.counted) > gate.enough
-    assert gate.reached >= 0.95 * gate.most or case[0].stem in SLOWER
+    assert (gate.reached >= 0.95 * gate.most) is (case[0].stem not in SLOWER)
 
 
 @pytest.mark.skipif(not THOROUGH, reason="minutes of real time; `make thorough` takes them")
@@ -176,13 +176,3 @@ def test_it_does_so_on_the_real_clock(tmp_path, case):
     assert result.error is None, result.error
     assert gate.turned_away == bool(gate.calls)
     assert gate.reached >= 0.95 * gate.most
-
-
-def test_no_excuse_for_being_slow_outlives_its_reason():
-    """
-    Who is excused could not reach the rate: not enough calls are under way at once.
-    """
-    for path in [path for path in FILES if path.stem in SLOWER]:
-        gate = Gate(sandbox_of(path).Sandbox(), time.monotonic, time.sleep)
-
-        assert connectors.find(path.stem, [path.parent]).limits.concurrency / LATENCY < 0.95 * gate.most
