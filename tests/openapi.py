@@ -109,6 +109,8 @@ class _Turned:
             kept = {name: each for name, each in listed.items() if not (self.asked and self._settled(each))}
             turned["properties"] = {name: self.turn(each, self.asked) for name, each in kept.items()}
             turned["required"] = [name for name in schema.get("required", ()) if name in kept or name not in listed]
+        if patterns := schema.get("patternProperties"):  # of 3.1
+            turned["patternProperties"] = {name: self.turn(each, self.asked) for name, each in patterns.items()}
         if "not" in schema:
             turned["not"] = self.turn(schema["not"], False)
         return turned
