@@ -137,3 +137,18 @@ def test_any_history_ends_in_step(request, machine, engine):
     """
     kind = Anchored() if engine == "duckdb" else Dropped(request.getfixturevalue("postgres_server"))
     told(machine, kind, STEPS[engine, machine])
+
+
+def test_a_job_that_ends_after_a_change_of_list(tmp_path):
+    """
+    Who was taken in for one list, and found there once the sync had gone over to another, is moved to that one.
+    """
+    history = JobHistory(jobs.world(tmp_path))
+    history.day([("come", 1, 1, "a@x", 1)])
+    history.run()
+    history.day([("list M", 1, 1, "a@x", 1)])
+    history.run()
+    history.jobs_end()
+    history.run()
+
+    history.settle()

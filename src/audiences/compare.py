@@ -105,16 +105,20 @@ def known(warehouse: Warehouse, terms: Terms, control: Control | None) -> Known:
     [(empty,)] = warehouse.run(
         "select " + " and ".join(f"not exists (select 1 from {warehouse.table(name)})" for name in tables)
     )
-    return Known(columns, empty, wide=control.rule != terms.rule and mixed(warehouse, terms, columns))
+    claims = [name for name in tables if not name.startswith("refused_")]
+    return Known(columns, empty, control.rule != terms.rule and any(mixed(warehouse, terms, name) for name in claims))
 
 
-def mixed(warehouse: Warehouse, terms: Terms, columns: Mapping[str, str]) -> bool:
-    """Whether the ledger holds a claim of another rule than today's, so that idents must be compared, too."""
-    if any(SENT + name not in columns for name in terms.identity):
+def mixed(warehouse: Warehouse, terms: Terms, table: str) -> bool:
+    """Whether a table holds a claim of another rule than today's, so that idents must be compared, too.
+
+    What waits for a verdict counts: it becomes a claim as it was sent, whenever that comes.
+    """
+    if any(SENT + name not in warehouse.columns(table) for name in terms.identity):
         return True
     ident = terms.ident('"key"', {name: sent(name) for name in terms.identity})
     [(found,)] = warehouse.run(
-        f"select exists (select 1 from {warehouse.table('ledger_' + terms.table)}"
+        f"select exists (select 1 from {warehouse.table(table)}"
         f" where list <> {literal(terms.list_id)} or ident is distinct from {ident})"
     )
     return bool(found)
