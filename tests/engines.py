@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 class DuckDB:
     """A file in the test's folder."""
 
-    name, dialect = "duckdb", "duckdb"
+    name, dialect, nowhere = "duckdb", "duckdb", "duckdb:///none.duckdb"
 
     def __init__(self, databases: Callable[..., URL] | None = None):
         """Needs no server."""
@@ -51,7 +51,7 @@ class DuckDB:
 class PostgreSQL:
     """A database of the server that the tests have started."""
 
-    name, dialect = "postgresql", "postgres"
+    name, dialect, nowhere = "postgresql", "postgres", "postgresql://127.0.0.1:9/none"
 
     def __init__(self, databases: Callable[..., URL]):
         self.databases = databases
@@ -88,6 +88,11 @@ ENGINES = {each.name: each for each in (DuckDB, PostgreSQL)}
 def engine(request: pytest.FixtureRequest) -> DuckDB | PostgreSQL:
     """Each engine in turn."""
     return DuckDB() if request.param == "duckdb" else PostgreSQL(request.getfixturevalue("databases"))
+
+
+def on(*names: str) -> pytest.MarkDecorator:
+    """Only these engines, where what a test claims is not about the warehouse, or where one has it alone."""
+    return pytest.mark.parametrize("engine", names, indirect=True)
 
 
 def each(duckdb: Iterable[Any], postgresql: Iterable[Any]) -> list[tuple[str, Any]]:

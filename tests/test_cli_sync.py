@@ -11,15 +11,16 @@ from audiences.cli.session import FIRST, Chosen
 from audiences.demo.receiver import receiving
 from audiences.errors import DefinitionError
 from audiences.http import retry
-from prompt import ODD, Project, answering
+from engines import each, on
+from prompt import Project, answering
 from world import SECRET
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(20)]
 
 
 @pytest.fixture
-def project(tmp_path):
-    found = Project(tmp_path)
+def project(tmp_path, engine):
+    found = Project(tmp_path, engine)
     found.people(*PEOPLE)
     return found
 
@@ -67,6 +68,7 @@ def test_json_tells_the_same(project):
     assert ended.told["exit"] == ended.code == 0
 
 
+@on("duckdb")
 def test_only_those_that_are_named(project):
     """
     A name or a pattern of audiences or syncs chooses what runs.
@@ -113,6 +115,51 @@ def test_a_guard_stops_a_sync_until_it_is_forced(project):
     assert len(project.written()) == 5
 
 
+BROKEN = {
+    "nobody": ([], 3, "the query returns nobody, and 20 members are listed; nothing is sent"),
+    "60 % gone": (PEOPLE[:8], 3, "would remove 12 of 20 members (60%); its guard allows 20%"),
+    "each key twice": (PEOPLE * 2, 4, "set aside: 20 with a key that the query returns more than once"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_query_removes_nobody(project, how):
+    """
+    3, or 4 where keys are repeated: a query that returns nobody, that has lost 60 % of its members, or that returns
+    each key twice sends nothing, and both lists stay as they are.
+    """
+    rows, code, said = BROKEN[how]
+    project.audience("hooked", "webhook")
+    with receiving(SECRET) as inbox:
+        project.types("sync", "--all", WEBHOOK_URL=inbox.url)
+        before = project.written(), dict(inbox.lists["hooked"])
+        project.people(*rows)
+        ended = project.types("sync", "--all", WEBHOOK_URL=inbox.url)
+
+    assert ended.code == code
+    assert (ended.out + ended.err).count(said) == 2
+    assert "\n0 changes delivered." in ended.out
+    assert (project.written(), inbox.lists["hooked"]) == before
+
+
+def test_the_state_is_lost_between_two_runs(project):
+    """
+    The state database is deleted between two runs: only what has changed is sent, and who was put on the list by others
+    stays.
+    """
+    project.audience("hooked", "webhook")
+    with receiving(SECRET) as inbox:
+        project.types("sync", "hooked", WEBHOOK_URL=inbox.url)
+        inbox.lists["hooked"]["stranger@x"] = {}
+        project.state_file.unlink()
+        project.people(*PEOPLE[1:], (20, "p20@x", 20))
+        ended = project.types("sync", "hooked", WEBHOOK_URL=inbox.url)
+
+    assert ended.code == 0
+    assert "+ 1 added   ~ 0 updated   − 1 removed   of 20 listed" in ended.out
+    assert inbox.lists["hooked"].keys() == {"stranger@x", *(f"p{number}@x" for number in range(1, 21))}
+
+
 def test_an_empty_result_is_never_forced(project):
     """
     3: a query that returns nobody empties no list, with --force neither.
@@ -127,6 +174,7 @@ def test_an_empty_result_is_never_forced(project):
     assert len(project.written()) == 20
 
 
+@on("duckdb")
 def test_a_missing_setting_stops_its_sync_alone(project):
     """
     2: the variables of an account that is not set up are named as they must be exported; the other syncs run.
@@ -141,21 +189,22 @@ def test_a_missing_setting_stops_its_sync_alone(project):
     assert "Syncs: 1 delivered, 1 failed." in ended.out
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "said"),
-    [
-        (401, 1, "it refuses the account's credentials"),
-        (404, 1, "answered 404"),
-        (400, 1, "accepts nobody of a batch of 20"),
-        (307, 1, "a redirect, which is not followed"),
-        (503, 1, "may have been applied"),
-        (429, 5, "again and again"),
-    ],
-)
-def test_what_a_host_refuses_stops_its_sync_alone(project, monkeypatch, status, code, said):
+REFUSALS = {
+    401: (1, "it refuses the account's credentials"),
+    404: (1, "answered 404"),
+    400: (1, "accepts nobody of a batch of 20"),
+    307: (1, "a redirect, which is not followed"),
+    503: (1, "may have been applied"),
+    429: (5, "again and again"),
+}
+
+
+@pytest.mark.parametrize(("engine", "status"), each(REFUSALS, [503]), indirect=["engine"])
+def test_what_a_host_refuses_stops_its_sync_alone(project, monkeypatch, status):
     """
     1: credentials, an address or a list that the host refuses are told; 5: it asks to wait. The other syncs run.
     """
+    code, said = REFUSALS[status]
     monkeypatch.setattr(retry, "FIRST", 0.001)
     project.audience("hooked", "webhook")
     with answering(lambda told: (status, {})) as where:
@@ -184,6 +233,7 @@ def test_a_host_that_is_down_stops_its_sync_alone(project, monkeypatch):
     assert len(inbox.lists["hooked"]) == 20
 
 
+@on("duckdb")
 def test_a_host_that_asks_for_more_time_than_there_is(project):
     """
     5: a sync that would have to wait beyond AUDIENCES_PATIENCE is left for the next run.
@@ -266,118 +316,3 @@ def test_who_is_set_aside_is_reported_once(project):
     assert (first.code, again.code, strict.code) == (4, 0, 4)
     assert "  set aside: 1 without a key, 1 with a key that the query returns more than once\n" in first.out
     assert first.out.endswith("19 changes delivered. Syncs: 1 delivered.\n")
-
-
-FAULTS = {
-    "prepare": ("def prepare(self, name):\n    raise KeyError('not-a-real-token')", "KeyError (odd.py:6)"),
-    "reach": ("@classmethod\ndef reach(cls, settings):\n    return settings.nothing", "AttributeError"),
-    "making": ("def __init__(self, *a):\n    raise ValueError('p1@x')", "ValueError (odd.py:6)"),
-    "upsert": ("def upsert(self, list_id, members):\n    return {}[members[0].fields['email']]", "KeyError (odd.py:6)"),
-    "flush": ("def flush(self, list_id):\n    raise ValueError('p1@x')", "ValueError (odd.py:6)"),
-    "receipt": (
-        "def upsert(self, list_id, members):\n    return Receipt.of(members[1:])",
-        "does not speak of every member",
-    ),
-    "silence": ("def upsert(self, list_id, members):\n    pass", "does not speak of every member"),
-    "stranger": ("def upsert(self, list_id, members):\n    return Receipt.of(members, {'x': 'no'})", "ValueError"),
-    "refusal": (
-        "def prepare(self, name):\n    raise BatchRefused('no p1@x here')",
-        "the provider refuses the list: no …",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_broken_connector_stops_its_sync_alone(project, fault):
-    """
-    1: whatever a connector's code raises is named by class and line, never in its own words; the other syncs run.
-    """
-    body, said = FAULTS[fault]
-    project.odd(body)
-
-    ended = project.types("sync", "--all")
-
-    assert ended.code == 1
-    assert "error: odd.odd failed: " in ended.err
-    assert said in ended.err
-    assert "Traceback" not in ended.err
-    assert ended.out.endswith("20 changes delivered. Syncs: 1 delivered, 1 failed.\n")
-
-
-BREAKS = "def flush(self, list_id):\n    raise ValueError"
-
-
-def test_a_mended_connector_goes_on(project):
-    """
-    What was accepted and not shown yet is on the list after the next run, though there is nothing left to send.
-    """
-    project.odd(BREAKS)
-    project.types("sync", "odd")
-    project.odd("pass")
-
-    ended = project.types("sync", "odd")
-
-    assert ended.code == 0
-    assert len(project.written("odd")) == 20
-
-
-def test_a_move_that_broke_off_is_finished(project):
-    """
-    The list that a sync has left is emptied by the next run too, where the first one broke off before that showed.
-    """
-    project.odd("pass")
-    project.types("sync", "odd")
-    project.odd(BREAKS)
-    path = project.folder / "audiences" / "odd.sql"
-    path.write_text(path.read_text().replace('list = "odd"', 'list = "new"'))
-    assert project.types("sync", "odd", "--force").code == 1
-
-    (project.folder / "connectors" / "odd.py").write_text(ODD.format(body="    pass"))
-    ended = project.types("sync", "odd")
-
-    assert ended.code == 0
-    assert len(project.written("new")) == 20
-    assert project.written("odd") == []
-
-
-def test_a_sync_that_broke_off_is_finished_under_a_new_name(project):
-    """
-    A sync that is renamed after it broke off shows on its list what was accepted.
-    """
-    project.odd(BREAKS)
-    project.types("sync", "odd")
-    project.odd("pass")
-    path = project.folder / "audiences" / "odd.sql"
-    text = path.read_text().replace('list = "odd"', 'list = "odd"\n-- renamed_from = "odd.odd"')
-    path.rename(path.with_name("even.sql")).write_text(text)
-
-    ended = project.types("sync", "even")
-
-    assert ended.code == 0
-    assert len(project.written("odd")) == 20
-
-
-def test_a_sync_that_breaks_says_how_far_it_came(project):
-    """
-    1: where some of the changes were delivered before, the error says how many.
-    """
-    project.audience("hooked", "webhook")
-    project.small(10)
-    answers = iter([(200, {}), (404, {})])
-    with answering(lambda told: next(answers)) as where:
-        ended = project.types("sync", "hooked", **where)
-
-    assert ended.code == 1
-    assert "hooked.webhook failed, with 10 changes delivered before: 127.0.0.1:" in ended.err
-
-
-def test_an_unknown_outcome_is_no_success(project):
-    """
-    5: where a call that cannot be repeated had no answer, its members are unknown until someone decides.
-    """
-    project.odd("repeatable = False\ndef upsert(self, list_id, members):\n    raise Unanswered('no answer', do='wait')")
-
-    first, second = project.types("sync", "odd"), project.types("sync", "odd")
-
-    assert (first.code, second.code) == (1, 5)
-    assert "unknown: 20 sent without an answer" in second.out

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import textwrap
 
-import duckdb
 import pytest
+from sqlalchemy.engine import make_url
 
 from hubspot_account import new_sandbox
 from prompt import Project
@@ -26,10 +26,10 @@ TOKEN = "not-a-real-token"
 
 
 class Newcomer(Project):
-    """Someone in an empty folder, who makes a project there."""
+    """Someone in an empty folder, who makes a project there, over a warehouse of either kind."""
 
-    def __init__(self, folder):
-        self.folder, self.printed = folder, []
+    def __init__(self, folder, engine):
+        self.folder, self.engine, self.printed = folder, engine, []
 
     def types(self, *words, **environment):
         ended = super().types(*words, XDG_STATE_HOME=str(self.folder.parent / "state"), **environment)
@@ -42,21 +42,25 @@ class Newcomer(Project):
         self.folder = self.folder / "lists"
         for file in (self.folder / "audiences").iterdir():
             file.unlink()
+        self.has_a_warehouse()
         told = self.types("connectors", "hubspot").out.partition("    [sync.hubspot]")
         self.writes(HEADER + textwrap.dedent(told[1] + told[2].partition("\n\n")[0]))
         (self.folder / "connectors" / "hubspot.py").write_text(UNPACED)  # of the pace other tests speak
-        self.asks("create table nps (customer_id varchar, email varchar, nps_score integer)")
+        self.sql("create table nps (customer_id varchar, email varchar, nps_score integer)")
+
+    def has_a_warehouse(self):
+        """The one that `init` has made; or one's own, whose address is written over that in .env."""
+        env, made = self.folder / ".env", "duckdb:///warehouse.duckdb"
+        self.url = make_url(f"duckdb:///{self.folder / 'warehouse.duckdb'}")
+        if self.engine.name != "duckdb":
+            self.url = self.engine.new(self.folder)
+            assert made in env.read_text()
+            env.write_text(env.read_text().replace(made, self.url.render_as_string(hide_password=False)))
 
     def writes(self, header):
         self.header = header
         lines = "".join(f"-- {line}\n" for line in [*header.splitlines(), "///"])
         (self.folder / "audiences" / "detractors.sql").write_text(lines + QUERY)
-
-    def asks(self, *statements):
-        """Change what the warehouse holds."""
-        with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
-            for statement in statements:
-                connection.execute(statement)
 
     def sets(self, token):
         """Write the token into .env, in the place of the one before."""
@@ -72,9 +76,9 @@ def sandbox():
 
 
 @pytest.fixture
-def user(tmp_path):
+def user(tmp_path, engine):
     (tmp_path / "desk").mkdir()
-    return Newcomer(tmp_path / "desk")
+    return Newcomer(tmp_path / "desk", engine)
 
 
 def test_a_new_user_of_hubspot_is_told_what_to_do(user, sandbox):
@@ -82,7 +86,7 @@ def test_a_new_user_of_hubspot_is_told_what_to_do(user, sandbox):
     From the manual alone a list is filled, kept up and emptied; each mistake on the way is said with its remedy.
     """
     user.begins()
-    user.asks("insert into nps select i, 'p' || i || '@example.com', i % 7 from range(12) t(i)")
+    user.sql("insert into nps select i, 'p' || i || '@example.com', i % 7 from generate_series(0, 11) t(i)")
 
     no_token = user.types("check", "--connectors")
     user.sets("not-the-token")
@@ -106,10 +110,10 @@ def test_a_new_user_of_hubspot_is_told_what_to_do(user, sandbox):
     assert (filled.code, len(sandbox.lists["1"]["members"])) == (0, 12)
     assert filled.out.endswith("12 changes delivered. Syncs: 1 delivered.\n")
 
-    user.asks(
+    user.sql(
         "update nps set nps_score = 0 where customer_id = '3'", "update nps set nps_score = 9 where email ~ 'p4@.*'"
     )
-    user.asks("insert into nps values ('new', 'Fresh+Tag@Example.com', 1), ('odd', 'nowhere', 2)")
+    user.sql("insert into nps values ('new', 'Fresh+Tag@Example.com', 1), ('odd', 'nowhere', 2)")
     changed, refused, again = user.types("sync", "--all"), user.types("refused"), user.types("sync", "--all")
 
     assert (changed.code, again.code) == (4, 0)
@@ -119,7 +123,7 @@ def test_a_new_user_of_hubspot_is_told_what_to_do(user, sandbox):
     assert (records["p3@example.com"][1], records["p4@example.com"][1]) == ("0", "4")
     assert sandbox.lists["1"]["members"] == {ref for ref, _ in records.values()} - {records["p4@example.com"][0]}
 
-    user.asks("insert into nps select i, 'r' || i || '@example.com', 1 from range(100, 104) t(i)")
+    user.sql("insert into nps select i, 'r' || i || '@example.com', 1 from generate_series(100, 103) t(i)")
     sandbox.daily = 3  # look, find, create
     deferred, sandbox.daily = user.types("sync", "--all"), 250_000
     resumed = user.types("sync", "--all")
@@ -130,7 +134,7 @@ def test_a_new_user_of_hubspot_is_told_what_to_do(user, sandbox):
     assert len(sandbox.lists["1"]["members"]) == 16
 
     sandbox.lists.clear()
-    user.asks("delete from nps where customer_id = '5'")
+    user.sql("delete from nps where customer_id = '5'")
     gone = user.types("sync", "--all")
     forgotten, anew = user.types("forget", "detractors.hubspot", "--yes"), user.types("sync", "--all")
 
