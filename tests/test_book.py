@@ -27,12 +27,12 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(took, pause):
     assert written.due()
 
 
-def test_checkpoints_on_the_way(tmp_path, monkeypatch):
+def test_checkpoints_on_the_way(tmp_path, engine, monkeypatch):
     """
     While a long delivery goes on, the ledger is brought up to what is acknowledged, and what was accepted is made
     visible first; a run that is killed right after has it.
     """
-    world = World(tmp_path)
+    world = World(tmp_path, engine=engine)
     world.small(batch=2)
     world.people(*((n, f"p{n}@x") for n in range(12)))
     now = [0.0]

@@ -301,8 +301,8 @@ def test_a_long_phase_is_read_in_pieces():
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(tmp_path, engine):
+    return World(tmp_path, engine=engine)
 
 
 def removals_refused(told):

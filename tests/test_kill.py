@@ -13,11 +13,11 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import duckdb
 import pytest
 
+from engines import each
+from prompt import Project
 from scale import times
-from world import HEADER, SECRET
 
 MEMBERS = times(20_000, 100_000)
 BATCH, IN_FLIGHT = 1000, 4  # of `webhook`
@@ -77,31 +77,28 @@ def server():
 
 
 @pytest.fixture
-def project(tmp_path, server):
-    (tmp_path / "audiences").mkdir()
-    (tmp_path / "audiences" / "team.sql").write_text(HEADER.replace("{more}", ""))
-    (tmp_path / ".env").write_text(
-        f"AUDIENCES_WAREHOUSE_URL=duckdb:///w.duckdb\nAUDIENCES_STATE_URL=sqlite:///s.sqlite\n"
-        f"WEBHOOK_URL=http://127.0.0.1:{server.server_port}/in\nWEBHOOK_SECRET={SECRET}\n"
-    )
-    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
-        connection.execute(
-            f"create table people as select i as id, 'p' || i || '@x' as email, 1 as nps from range({MEMBERS}) r(i)"
-        )
-    return tmp_path
+def project(tmp_path, engine, server):
+    made = Project(tmp_path, engine)
+    made.audience("hooked", "webhook")
+    with (tmp_path / ".env").open("a") as env:
+        env.write(f"WEBHOOK_URL=http://127.0.0.1:{server.server_port}/in\n")
+    made.sql(f"insert into people select i, 'p' || i || '@x', 1 from generate_series(1, {MEMBERS}) r(i)")
+    return made
 
 
 def begun(project):
     return subprocess.Popen(
-        [sys.executable, "-m", "audiences", "sync", "team"],
-        cwd=project,
+        [sys.executable, "-m", "audiences", "sync", "hooked"],
+        cwd=project.folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "src")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
 
-@pytest.mark.parametrize("seed", range(times(1, 20, 3)))
+@pytest.mark.parametrize(
+    ("engine", "seed"), each(range(times(1, 20, 3)), range(1, times(2, 20, 3))), indirect=["engine"]
+)
 def test_killed_in_the_middle_of_a_delivery(project, server, seed):
     """
     Killed at a random call, before it is applied, before it is answered, or a moment later: after one more run the
@@ -126,6 +123,5 @@ def test_killed_in_the_middle_of_a_delivery(project, server, seed):
     twice = sum(count - 1 for count in server.came.values())
     assert len(server.there) == len(server.came) == MEMBERS
     assert twice <= IN_FLIGHT * BATCH
-    with duckdb.connect(str(project / "w.duckdb")) as connection:
-        ledger = connection.execute("select count(*), count(*) filter (sure) from audience_sync.ledger_team__webhook")
-        assert ledger.fetchone() == (MEMBERS, MEMBERS)
+    ledger = project.sql("select count(*), count(*) filter (where sure) from audience_sync.ledger_hooked__webhook")
+    assert ledger == [(MEMBERS, MEMBERS)]

@@ -14,6 +14,7 @@ from audiences.plan import Plan
 from audiences.state import State
 from audiences.warehouse import Warehouse
 from audiences.worker import Worker
+from engines import DuckDB, PostgreSQL
 from states import rows
 from world import World
 
@@ -21,10 +22,11 @@ TEAM = [(n, f"p{n}@x") for n in range(40)]
 
 
 class Stated(World):
-    """A world whose state database is of either kind."""
+    """A world whose state database is of either kind, and its warehouse of the same."""
 
-    def __init__(self, folder, url):
-        super().__init__(folder)
+    def __init__(self, folder, url, databases):
+        embedded = url.get_backend_name() == "sqlite"
+        super().__init__(folder, engine=DuckDB() if embedded else PostgreSQL(databases))
         self.state_url = url
 
     @contextmanager
@@ -43,8 +45,8 @@ class Stated(World):
 
 
 @pytest.fixture
-def world(tmp_path, state_url):
-    world = Stated(tmp_path, state_url)
+def world(tmp_path, state_url, databases):
+    world = Stated(tmp_path, state_url, databases)
     world.small(batch=10)
     world.people(*TEAM)
     return world
