@@ -28,8 +28,8 @@ test: .venv/ready ## run every test
 thorough: .venv/ready ## run the tests that try random worlds on many more of them
 	@THOROUGH=1 $(BIN)/pytest --quiet --numprocesses auto
 
-bench: .venv/ready ## measure the rate and memory of a first and a second sync, beside a bare loop
-	@$(BIN)/python benchmarks/bench.py
+bench: .venv/ready ## measure the rate and memory of two syncs, beside a bare loop: WAREHOUSE=duckdb, postgresql or a URL
+	@$(BIN)/python benchmarks/bench.py --warehouse "$(or $(WAREHOUSE),duckdb)"
 
 record: .venv/ready ## record a connector's cassette anew: CONNECTOR=hubspot, AGAINST=live (the default) or sandbox
 	@$(BIN)/python tests/record.py "$(CONNECTOR)" "$(or $(AGAINST),live)" '$(OPTIONS)'

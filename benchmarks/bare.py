@@ -1,6 +1,7 @@
 """The limit: fetch, encode, sign, POST, and keep no account. `python bare.py WAREHOUSE URL < QUERY`.
 
-The same query and the same bytes as a sync, by the engine's own cursor and one keep-alive client.
+The same query and the same bytes as a sync, by the engine's own cursor (of a PostgreSQL, one on the server) and one
+keep-alive client.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ import base64
 import hmac
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import duckdb
 import httpx
 import orjson
 
 BATCH = 1000
+FILE = "duckdb:///"
 SECRET = b"0" * 24
 
 
@@ -31,9 +36,21 @@ def headers(number: int, body: bytes) -> dict[str, str]:
     }
 
 
+@contextmanager
+def fetched(warehouse: str, select: str) -> Iterator[Any]:
+    """What has `fetchmany`."""
+    if warehouse.startswith(FILE):
+        with duckdb.connect(warehouse.removeprefix(FILE), read_only=True) as connection:
+            yield connection.execute(select)
+        return
+    import psycopg
+
+    with psycopg.connect(warehouse) as connection, connection.cursor("bare") as cursor:
+        yield cursor.execute(select)
+
+
 def deliver(warehouse: str, url: str, select: str) -> None:
-    with duckdb.connect(warehouse, read_only=True) as connection, httpx.Client() as client:
-        rows = connection.execute(select)
+    with fetched(warehouse, select) as rows, httpx.Client() as client:
         for number in count():
             if not (batch := rows.fetchmany(BATCH)):
                 return

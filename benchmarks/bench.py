@@ -1,4 +1,6 @@
-"""How fast `audiences sync` delivers, and in how much memory: `make bench`, or `python benchmarks/bench.py [MEMBERS]`.
+"""How fast `audiences sync` delivers, and in how much memory: `make bench`, or `make bench WAREHOUSE=postgresql`.
+
+    python benchmarks/bench.py [--members N] [--rounds N] [--warehouse duckdb|postgresql|URL]
 
 Each run is a process of its own on a fresh copy of the warehouse. This one stays small and imports nothing heavy:
 a child's peak memory, as the system tells it, starts at that of its parent.
@@ -6,6 +8,7 @@ a child's peak memory, as the system tells it, starts at that of its parent.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -19,9 +22,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Protocol
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
-ROUNDS = 5
 SELECT = "select id, email, first_name, plan, score from people"
 AUDIENCE = """-- /// audience
 -- about = "Everyone"
@@ -60,6 +64,53 @@ def ran(*command: str, stdin: str = "", cwd: Path = HERE) -> Cost:
     return Cost(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
+class Warehouse(Protocol):
+    """Holds the people as they were `made`, and as they are `now`."""
+
+    def url(self, name: str) -> str: ...
+
+    def clear(self) -> None:
+        """Let there be room for `made`."""
+
+    def copy(self) -> None:
+        """Let `now` be as `made` is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """DuckDB files in a folder."""
+
+    folder: Path
+
+    def url(self, name: str) -> str:
+        return f"duckdb:///{self.folder / name}.duckdb"
+
+    def clear(self) -> None:
+        for old in self.folder.glob("*.duckdb*"):
+            old.unlink()
+
+    def copy(self) -> None:
+        for old in self.folder.glob("now.duckdb*"):
+            old.unlink()
+        shutil.copy(self.folder / "made.duckdb", self.folder / "now.duckdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Databases of a PostgreSQL server."""
+
+    server: str
+
+    def url(self, name: str) -> str:
+        return urlsplit(self.server)._replace(path=f"/audiences_bench_{name}").geturl()
+
+    def clear(self) -> None:
+        ran(sys.executable, "databases.py", self.server, "made")
+
+    def copy(self) -> None:
+        ran(sys.executable, "databases.py", self.server, "now", "made")
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A project of `members` people in `folder`, and a sink on `port`."""
@@ -67,22 +118,24 @@ class Bench:
     folder: Path
     port: int
     members: int
+    warehouse: Warehouse
 
     def make(self) -> None:
         (self.folder / "audiences").mkdir(parents=True)
-        ran(sys.executable, "people.py", str(self.folder / "made.duckdb"), str(self.members))
+        self.warehouse.clear()
+        ran(sys.executable, "people.py", self.warehouse.url("made"), str(self.members))
 
     def start(self, select: str = SELECT) -> None:
         """The project before its first sync."""
-        for old in self.folder.glob("now*"):
+        for old in self.folder.glob("now.sqlite*"):
             old.unlink()
-        shutil.copy(self.folder / "made.duckdb", self.folder / "now.duckdb")
+        self.warehouse.copy()
         (self.folder / "audiences" / "everyone.sql").write_text(AUDIENCE + select)
         self.send_to("/null")
 
     def send_to(self, path: str) -> None:
         (self.folder / ".env").write_text(
-            "AUDIENCES_WAREHOUSE_URL=duckdb:///now.duckdb\nAUDIENCES_STATE_URL=sqlite:///now.sqlite\n"
+            f"AUDIENCES_WAREHOUSE_URL={self.warehouse.url('now')}\nAUDIENCES_STATE_URL=sqlite:///now.sqlite\n"
             f"WEBHOOK_URL={self.url(path)}\nWEBHOOK_SECRET=whsec_{'0' * 32}\n"
         )
 
@@ -98,11 +151,11 @@ class Bench:
         return ran(sys.executable, "-m", "audiences", "-C", str(self.folder), "sync", "everyone")
 
     def bare(self, select: str = SELECT) -> Cost:
-        return ran(sys.executable, "bare.py", str(self.folder / "made.duckdb"), self.url("/null"), stdin=select)
+        return ran(sys.executable, "bare.py", self.warehouse.url("made"), self.url("/null"), stdin=select)
 
     def change(self) -> dict[str, list[str]]:
         """Let 1 % change; verb -> the keys that the next sync must name."""
-        change = [sys.executable, str(HERE / "people.py"), str(self.folder / "now.duckdb"), "--change"]
+        change = [sys.executable, str(HERE / "people.py"), self.warehouse.url("now"), "--change"]
         found: dict[str, list[str]] = json.loads(subprocess.check_output(change))
         return found
 
@@ -113,12 +166,27 @@ class Bench:
 
 
 @contextmanager
-def sink() -> Iterator[int]:
-    """A receiver in a process of its own; its port."""
-    command = [sys.executable, str(HERE / "sink.py")]
+def beside(script: str) -> Iterator[str]:
+    """A server in a process of its own, which ends with the block; the line that it prints says where it is."""
+    command = [sys.executable, str(HERE / script)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield process.stdout.readline().strip()
+
+
+@contextmanager
+def warehouse(kind: str, folder: Path) -> Iterator[Warehouse]:
+    """kind: duckdb, postgresql (a server is started), or the URL of a server, on which nothing is left."""
+    if kind == "duckdb":
+        yield Files(folder)
+    elif kind == "postgresql":
+        with beside("databases.py") as server:
+            yield Databases(server)
+    else:
+        try:
+            yield Databases(kind)
+        finally:
+            ran(sys.executable, "databases.py", kind, "--drop")
 
 
 def first(bench: Bench, rounds: int) -> None:
@@ -155,11 +223,19 @@ def second(bench: Bench) -> None:
 
 
 def main() -> None:
-    members = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory() as folder, sink() as port:
-        for size, rounds in ((members // 10, 1), (members, ROUNDS)):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--members", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warehouse", default="duckdb", help="duckdb, postgresql, or the URL of a PostgreSQL")
+    asked = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        beside("sink.py") as port,
+        warehouse(asked.warehouse, Path(folder)) as held,
+    ):
+        for size, rounds in ((asked.members // 10, 1), (asked.members, asked.rounds)):
             print(f"{size:,} members, {rounds} round{'s' if rounds > 1 else ''}")
-            bench = Bench(Path(folder) / str(size), port, size)
+            bench = Bench(Path(folder) / str(size), int(port), size, held)
             bench.make()
             first(bench, rounds)
             second(bench)

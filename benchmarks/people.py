@@ -1,4 +1,4 @@
-"""The warehouse that is synced: `python people.py FILE MEMBERS`, and `python people.py FILE --change` for the next day.
+"""The warehouse that is synced: `python people.py URL MEMBERS`, and `python people.py URL --change` for the next day.
 
 It prints, as JSON, verb -> the keys that a sync must now name, where 1 % of the members have changed.
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import duckdb
 
-MAKE = """create table people as select i as id, 'member' || i || '@example.com' as email,
-  ['Ada', 'Ben', 'Chloe', 'Dmitri', 'Esra', 'Femi', 'Grete', 'Hiro', 'Inés', 'Jan'][1 + i % 10] as first_name,
-  ['free', 'plus', 'pro'][1 + i * 7 % 3] as plan, i * 7919 % 1000 / 10 as score
-  from range(1, {members} + 1) t(i)"""
+FILE = "duckdb:///"
+NAMES = "'Ada', 'Ben', 'Chloe', 'Dmitri', 'Esra', 'Femi', 'Grete', 'Hiro', 'Inés', 'Jan'"
+MAKE = f"""create table people as select i as id, 'member' || i || '@example.com' as email,
+  (array[{NAMES}])[1 + i % 10] as first_name, (array['free', 'plus', 'pro'])[1 + i * 7 % 3] as plan,
+  cast(i * 7919 % 1000 as float8) / 10 as score from generate_series(cast(1 as bigint), {{members}}) t(i)"""
 
 # A quarter of one percent each: spread over the table, and no member twice.
 CHANGE = (
@@ -26,7 +28,16 @@ CHANGE = (
 KEYS = "select id from people where id <= {most} and id % 400 in ({days})"
 
 
-def change(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+def connected(url: str) -> Any:
+    """A connection to a DuckDB file, or to a PostgreSQL."""
+    if url.startswith(FILE):
+        return duckdb.connect(url.removeprefix(FILE))
+    import psycopg
+
+    return psycopg.connect(url, autocommit=True)
+
+
+def change(connection: Any) -> dict[str, list[str]]:
     [(most,)] = connection.execute("select max(id) from people").fetchall()
 
     def keys(*days: int) -> list[str]:
@@ -41,8 +52,9 @@ def change(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    with duckdb.connect(sys.argv[1]) as connection:
+    with connected(sys.argv[1]) as connection:
         if sys.argv[2] == "--change":
             print(json.dumps(change(connection)))
         else:
             connection.execute(MAKE.format(members=int(sys.argv[2])))
+            connection.execute("analyze people")
