@@ -31,7 +31,7 @@ FLOORS: tuple[set[str], ...] = (
     {"rename", "worker"},
     {"preview", "steps"},
     {"run"},
-    {"demo"},
+    {"demo", "schedule"},
     {"cli"},
     {"__main__"},
 )

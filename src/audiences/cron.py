@@ -1,10 +1,12 @@
-"""A schedule as people write it, as the five fields of Vixie cron."""
+"""A schedule as people write it, read as Vixie cron reads it: its five fields, and the moments that they name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
@@ -20,6 +22,8 @@ NICKNAMES: Mapping[str, str] = MappingProxyType(
         "@hourly": "0 * * * *",
     }
 )
+# CronSim also reads L, W and #, which are Quartz's, and 5/15, which cron takes for 5.
+_PART = re.compile(r"(\*|\w+-\w+)(/\d+)?|\d+|[a-z]{3}", re.IGNORECASE)
 _ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -29,8 +33,28 @@ def fields(schedule: str) -> str:
     # CronSim also reads six fields, with seconds first; crontab does not.
     if len(parts := text.split()) != 5:
         raise ValueError(f"it has {len(parts)} fields, not five, and is none of {', '.join(NICKNAMES)}")
+    for part in ",".join(parts).split(","):
+        if not _PART.fullmatch(part):
+            raise ValueError(f"{part!r} is none of *, a number, a range or a name, nor a step of * or a range")
     try:
         CronSim(" ".join(parts), _ANY_DAY)
     except CronSimError as error:
         raise ValueError(str(error).lower()) from None
     return " ".join(parts)
+
+
+def after(schedule: str, timezone: str, moment: datetime) -> datetime:
+    """The first moment after `moment`, in UTC, at which cron would run a line in a zone.
+
+    As in Debian's cron a fixed time that the clock skips in spring comes right after the gap, and one that it repeats
+    in autumn comes once; a line whose minute or hour starts with * follows the clock as it is.
+    """
+    zone, line = ZoneInfo(timezone), fields(schedule)
+    for local in CronSim(line, moment.astimezone(zone)):
+        found = local.astimezone(UTC)
+        if local.replace(tzinfo=None) != found.astimezone(zone).replace(tzinfo=None):
+            # No clock in the zone shows it: CronSim begins a day at midnight, also where the clock skips that.
+            return after(schedule, timezone, found - timedelta(seconds=1))
+        if found > moment:  # in the hour that is repeated, CronSim may begin an hour early
+            return found
+    raise ValueError("it names no moment in fifty years")
