@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from audiences import lease
-from audiences.errors import Deferred, LeaseLost, WarehouseError
+from audiences.errors import Deferred, Held, LeaseLost, WarehouseError
 from audiences.state import State
 from states import rows
 
@@ -295,3 +295,41 @@ def test_a_renewal_that_fails_is_tried_again(state, monkeypatch):
         assert tried.acquire(timeout=10)
 
         assert not tried.acquire(timeout=0.1)
+
+
+def test_a_lease_is_waited_for_as_long_as_there_is_patience(state):
+    """
+    Whoever waits takes the lease as soon as it is given back, and hears that it is held where that is not soon enough.
+    """
+    held, waits = lease.take(state, "account:webhook", 0), []
+
+    def given_back(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            held.release()
+
+    with pytest.raises(Held):
+        lease.awaited(state, "account:webhook", 0.0, given_back)
+    taken = lease.awaited(state, "account:webhook", 60.0, given_back)
+
+    assert waits == [1.0, 1.0, 1.0]
+    assert taken.epoch == held.epoch + 1
+    with pytest.raises(Held):
+        lease.awaited(state, "account:webhook", 2.0, waits.append)
+    assert len(waits) == 5
+
+
+def test_whether_a_lease_is_held_can_be_asked(state):
+    """
+    To ask takes nothing: one is busy while it is held, and is not once its holder has died or it has ended.
+    """
+    assert lease.busy(state, ["a", "b"]) is None
+    held = lease.take(state, "b", 0)
+    assert (lease.busy(state, ["a", "b"]), lease.busy(state, ["a"])) == ("b", None)
+    sql(state, f"update lease set holder = '{held.holder.rpartition('|')[0]}|long ago'")
+    assert lease.busy(state, ["b"]) is None
+    elsewhere(state)
+    assert lease.busy(state, ["b"]) == "b"
+    sql(state, "update lease set until = 0")
+
+    assert lease.busy(state, ["b"]) is None

@@ -31,6 +31,10 @@ class Deferred(AudienceError):
     exit_code = 5
 
 
+class Held(Deferred):
+    """Not now: another worker or process has what this one needs, and gives it back by itself."""
+
+
 class WarehouseError(AudienceError):
     """The warehouse or the state database cannot be reached, or refuses a statement."""
 

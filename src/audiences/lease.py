@@ -6,15 +6,15 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
-from audiences.errors import AudienceError, Deferred, LeaseLost
+from audiences.errors import AudienceError, Held, LeaseLost
 from audiences.state import State, statement
 
 log = structlog.get_logger()
@@ -98,7 +98,7 @@ class Lease:
 
 
 def take(state: State, sync: str, seen: int, clock: Callable[[], float] = boottime) -> Lease:
-    """Take the lease. Its epoch is above both the state's and `seen`, the warehouse's. Deferred where it is held."""
+    """Take the lease. Its epoch is above both the state's and `seen`, the warehouse's. Held where it is held."""
     holder, asked, now = identity(), clock(), state.now()
     with state.begin() as connection:
         connection.execute(
@@ -118,11 +118,30 @@ def take(state: State, sync: str, seen: int, clock: Callable[[], float] = bootti
             {"seen": seen, "h": holder, "s": sync, "ttl": TTL, "was": row.holder if free else None, "until": row.until},
         ).scalar()
     if epoch is None:
-        raise Deferred(
+        raise Held(
             f"{sync} is being run by another worker",
             do=f"nothing to do: it is free again in {row.left:.0f} s at the latest",
         )
     return Lease(state, sync, epoch, holder, asked + TTL, clock)
+
+
+def awaited(state: State, sync: str, seconds: float, sleep: Callable[[float], None]) -> Lease:
+    """Take a lease, waiting so long for whoever has it. Held where that was not long enough."""
+    for _ in range(int(seconds)):
+        with suppress(Held):
+            return take(state, sync, 0)
+        sleep(1.0)
+    return take(state, sync, 0)
+
+
+def busy(state: State, syncs: Collection[str]) -> str | None:
+    """One of these syncs whose lease somebody has, if there is one. To look takes nothing."""
+    found = text(
+        f"select sync, holder from lease where sync in :syncs and holder is not null and until > {state.now()}"
+    )
+    with state.begin() as connection:
+        rows = connection.execute(found.bindparams(bindparam("syncs", list(syncs), expanding=True))).all()
+    return next((row.sync for row in rows if not dead(row.holder)), None)
 
 
 def lost(sync: str) -> LeaseLost:

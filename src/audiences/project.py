@@ -122,6 +122,11 @@ def _relied_on(sync: Sync, connector: type[Connector]) -> None:
         )
 
 
+def awake(audience: Audience, bindings: Sequence[Binding]) -> list[Binding]:
+    """Those that are not paused."""
+    return [each for each in bindings if not (audience.paused or each.sync.paused)]
+
+
 def _named(audience: Audience, names: Sequence[str]) -> tuple[Sync, ...]:
     """The syncs of an audience that any of these names means."""
 

@@ -177,7 +177,8 @@ class Steps:
     @contextmanager
     def _account(self) -> Iterator[None]:
         """Keep other workers off the account while this one delivers: its pace is one for all its syncs."""
-        held = lease.take(self.worker.state, f"account:{self.binding.sync.section}", 0)
+        name = f"account:{self.binding.sync.section}"
+        held = lease.awaited(self.worker.state, name, self.worker.queue, self.worker.sleep)
         try:
             with held.kept():
                 # Another worker may have been asked to wait since this run began.

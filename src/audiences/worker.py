@@ -31,6 +31,7 @@ class Worker:
     """What a run works with.
 
     patience:  seconds that one call may wait in all
+    queue:     seconds that a sync may wait for an account that another one uses
     stop:      whether no new batch may begin
     told:      hears how many rows a sync has to deliver and has delivered
     transport: the far end of every connector instead of the network
@@ -44,6 +45,7 @@ class Worker:
     project: Path
     patience: float = 900.0
     force: bool = False
+    queue: float = 0.0
     stop: Callable[[], bool] = lambda: False
     told: Callable[[str, int, int], None] = lambda sync, rows, total: None
     transport: httpx.BaseTransport | None = None

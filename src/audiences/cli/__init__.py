@@ -16,6 +16,7 @@ COMMANDS = {  # name -> its line in the help; the room of that name holds it
     "check": "Read every definition, without a warehouse; say what is wrong.",
     "plan": "Show what a sync would change. Nothing is sent or written.",
     "sync": "Deliver what has changed.",
+    "serve": "Run each audience on its schedule, until it is told to stop.",
     "status": "Each sync: its list, its last run, who is refused.",
     "show": "One audience: header, SQL as it will run, size, a masked sample.",
     "refused": "Members that a destination refused, and why.",

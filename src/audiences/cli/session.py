@@ -53,7 +53,11 @@ class Session:
 
     @cached_property
     def project(self) -> Project:
-        """The definitions, read in the dialect of the warehouse's SQL."""
+        """The definitions as the command has found them."""
+        return self.read()
+
+    def read(self) -> Project:
+        """The definitions as they are now, read in the dialect of the warehouse's SQL."""
         url = settings.warehouse_url(self.settings, self.folder) if self.settings.warehouse_url else None
         return project.load(self.folder, dialect(url) if url else "duckdb")
 

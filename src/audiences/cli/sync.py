@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from audiences import control, run
+from audiences import control, project, run
 from audiences.cli import output, went
 from audiences.cli import plan as planning
 from audiences.cli.plan import Wish
@@ -90,5 +90,5 @@ def deliver(session: Session, wish: Wish, strict: bool) -> int:
 def ran(worker: Worker, chosen: Chosen) -> Iterator[Result]:
     """Run the syncs that are not paused, until the worker is to stop."""
     for audience, bindings in chosen.audiences:
-        if (awake := went.awake(audience, bindings)) and not worker.stop():
+        if (awake := project.awake(audience, bindings)) and not worker.stop():
             yield from run.audience(worker, audience, awake)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from audiences.audience import Audience
 from audiences.cli import output, plan
 from audiences.cli.session import Chosen, orphan
-from audiences.project import Binding
+from audiences.project import awake
 from audiences.worker import Result
 
 # Exit codes: someone newly refused or set aside, or not removed; stopped with work left, or of unknown outcome.
@@ -52,11 +51,6 @@ class Went:
         """The exit code."""
         codes = [code(result, self.strict) for result in self.results]
         return self.chosen.worst([*codes, LATER] if self.left else codes)
-
-
-def awake(audience: Audience, bindings: Sequence[Binding]) -> list[Binding]:
-    """Those that are not paused."""
-    return [each for each in bindings if not (audience.paused or each.sync.paused)]
 
 
 def code(result: Result, strict: bool) -> int:

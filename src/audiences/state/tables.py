@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
 
-VERSION = 2
+VERSION = 3
 tables = MetaData()
 
 about = Table("about", tables, Column("name", String, primary_key=True), Column("value", String, nullable=False))
@@ -48,7 +48,7 @@ run = Table(
     Column("sync", String, nullable=False, index=True),
     Column("outbox", Integer),
     Column("fingerprint", String, nullable=False),  # sha256 of the definition's file
-    Column("started", Float, nullable=False),  # like every time here: seconds since 1970 by this database's clock
+    Column("started", Float, nullable=False),  # like `ended`: seconds since 1970 by this database's clock
     Column("ended", Float),
     Column("result", String),  # delivered, paused, guarded, deferred, failed …
     Column("note", Text),
@@ -56,6 +56,13 @@ run = Table(
         Column(name, Integer, nullable=False, server_default="0")
         for name in ("listed", "added", "updated", "removed", "refused", "set_aside")
     ),
+)
+timetable = Table(
+    "timetable",
+    tables,
+    Column("audience", String, primary_key=True),
+    Column("line", String, nullable=False),  # the schedule and zone that `since` belongs to; empty while paused
+    Column("since", Float, nullable=False),  # every moment of the line up to here is served; by the worker's clock
 )
 token = Table(
     "token",

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from audiences import mask
-from audiences.errors import AudienceError, Deferred, DefinitionError, WarehouseError
+from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
 from audiences.warehouse.words import Conflict, Words
 
 # What these say is about names and grammar; every other error may quote a value.
@@ -104,7 +104,7 @@ class DuckDB(Words):
 
 def held() -> AudienceError:
     """What to say where another process has the warehouse's file."""
-    return Deferred(
+    return Held(
         "the warehouse file is held by another process (DuckDB lets one process in at a time)",
         do="wait for that run to end, or close the console that has the file open, and try again",
     )

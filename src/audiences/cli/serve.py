@@ -1,0 +1,146 @@
+"""`audiences serve`: run each audience on its schedule."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import structlog
+
+from audiences import control, lease, project
+from audiences.audience import Audience
+from audiences.cli import output, went
+from audiences.cli.session import Chosen, Session
+from audiences.cli.signals import Signals
+from audiences.cli.went import Went
+from audiences.errors import Held
+from audiences.http import Shared
+from audiences.http.signin import Desk
+from audiences.project import Binding
+from audiences.schedule import timetable
+from audiences.schedule.definitions import Definitions
+from audiences.schedule.rota import Rota
+from audiences.schedule.turn import Turns
+from audiences.settings import warehouse_url
+from audiences.state import State
+from audiences.worker import Result, Worker
+
+log = structlog.get_logger()
+PAUSE = 0.2  # seconds from a signal until it is noticed
+ADOPT = 60.0  # seconds that one worker may keep others from letting the warehouse know its state database
+
+
+@click.command("serve")
+@click.option("--once", is_flag=True, help="Run what is due, and end: for a Kubernetes CronJob, or any scheduler.")
+@click.pass_obj
+def command(folder: Path, once: bool) -> int:
+    """Run each audience by its `schedule`, until a signal comes; files that change are read again.
+
+    An audience that is new waits for its first moment. Moments that went by while nobody worked are made up for by one
+    late run. Several workers with one state database share the work.
+    """
+    session = Session(folder)
+    gc.set_threshold(100_000, 10, 100)  # as for `sync`
+    with Signals(session.settings.grace) as signals, session.state() as state:
+        office = Office(session, state, signals)
+        turns = Turns(state, office.hired, signals.stopped, lambda: datetime.now(UTC))
+        return due(session.chosen(), turns) if once else serve(session, turns, signals)
+
+
+@dataclass
+class Office:
+    """Where workers are hired: they share the state database, the accounts' pace, and what was signed in to."""
+
+    session: Session
+    state: State
+    signals: Signals
+    desks: dict[str, Desk] = field(default_factory=dict)
+    accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
+    adopted: bool = False
+
+    @contextmanager
+    def hired(self) -> Iterator[Worker]:
+        """A worker with a warehouse of its own: where that is a file, other processes need it between the turns."""
+        patience = self.session.settings.patience
+        with self.session.warehouse() as warehouse:
+            if not self.adopted:
+                held = lease.awaited(self.state, "project", ADOPT, self.signals.sleep)
+                try:
+                    control.adopt(warehouse, self.state)
+                finally:
+                    held.release()
+                self.adopted = True
+            yield Worker(
+                warehouse,
+                self.state,
+                self.session.folder,
+                patience,
+                queue=patience,
+                stop=self.signals.stopped,
+                sleep=self.signals.sleep,
+                desks=self.desks,
+                accounts=self.accounts,
+            )
+
+
+def serve(session: Session, turns: Turns, signals: Signals) -> int:
+    """Run what comes due until a signal comes; then what is under way is finished."""
+    one_lane = warehouse_url(session.settings, session.folder).get_backend_name() == "duckdb"
+    definitions = Definitions(session.folder, session.read)
+    rota = Rota(definitions, turns, session.settings.jitter, one_lane, told)
+    rota.start()
+    try:
+        output.say(f"serving {output.count(len(rota.audiences), 'audience')}; {coming(rota.next())}")
+        while not signals.stopped():  # an Event's own wait could meet its signal handler in a deadlock
+            time.sleep(PAUSE)
+    finally:
+        rota.close()
+    output.say("stopped: what was under way is finished; what was due and is not done is run by whoever serves next")
+    return 0
+
+
+def told(results: Sequence[Result]) -> None:
+    """Log what went wrong, and what to do."""
+    for each in results:
+        if each.error:
+            log.error("sync.failed", sync=each.binding.sync.name, why=each.error.what, do=each.error.do)
+
+
+def coming(found: tuple[datetime, str] | None) -> str:
+    """What comes next, in words."""
+    return f"next: {found[1]} at {found[0]:%Y-%m-%d %H:%M} UTC" if found else "none of them is scheduled"
+
+
+def due(chosen: Chosen, turns: Turns) -> int:
+    """Run what is due, one audience after the other, and print how it went; the exit code."""
+    scheduled = [(each, project.awake(each, bindings)) for each, bindings in chosen.audiences]
+    timetable.begin(turns.state, (each for each, _ in chosen.audiences), turns.now())
+    begun: list[tuple[Audience, Sequence[Binding]]] = []
+    results: list[Result] = []
+    for audience, bindings in scheduled:
+        if not bindings or not turns.due(audience):
+            continue
+        found = taken(turns, audience, bindings)
+        for result in found:
+            went.tell(result)
+        results += found
+        if found or turns.stop():
+            begun.append((audience, bindings))
+    if not begun:
+        awake = [(timetable.due(turns.state, each), each.name) for each, bindings in scheduled if bindings]
+        output.say(f"nothing is due; {coming(min(awake, default=None))}")
+    return went.close(Went(Chosen(begun, chosen.errors), results, {}, strict=False), as_json=False)
+
+
+def taken(turns: Turns, audience: Audience, bindings: Sequence[Binding]) -> Sequence[Result]:
+    """How an audience's turn went; deferred where another worker has it."""
+    try:
+        return turns.take(audience, bindings)
+    except Held as held:
+        return [Result(each, error=held) for each in bindings]
