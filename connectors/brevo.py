@@ -53,7 +53,7 @@ STRANGER = 'no contact of Brevo\'s; the option new = "blocklisted" or "subscribe
 class Brevo(Connector):
     identified_by = frozenset({"email"})
     # Each member is a call, and a batch has to end within AUDIENCES_GRACE.
-    limits = Limits(batch=100, concurrency=4, windows=((10, 1), (36_000, 3600)))
+    limits = Limits(batch=100, concurrency=4, per_second=10, windows=((36_000, 3600),))
     category, proof = Category.EMAIL, Proof.DOCUMENTATION
 
     class Settings(Connector.Settings):

@@ -94,7 +94,9 @@ def _section(name: str) -> str:
         "removal": " ".join(removal(name)),
         "unconfirmed": " ".join(unconfirmed(name)),
         "hosts, as tested": ", ".join(sorted(HOSTS.get(name, ()))),
-        "specification": "; ".join(f"`{each['file']}`, {each['version']} ({each['sha256'][:12]})" for each in held),
+        "specification": "; ".join(
+            f"`{each['file']}`, {each['version'] or 'no version'} ({each['sha256'][:12]})" for each in held
+        ),
     }
     told = [(fact, words) for fact, words in facts.items() if words]
     return "\n".join([f"## `{name}`\n", f"{said(name)[0]}\n", *([table(("", ""), told)] if told else [])])

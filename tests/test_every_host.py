@@ -20,6 +20,7 @@ from test_every_connector import Clock, cases
 HOSTS = {
     "activecampaign": {"audiences-test.api-us1.com"},
     "attio": {"api.attio.com"},
+    "brevo": {"api.brevo.com"},
     "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
     "dynamics365": {"acme.crm.dynamics.com", "acme.crm4.dynamics.com", "login.microsoftonline.com"},
     "hubspot": {"api.hubapi.com"},
@@ -29,6 +30,7 @@ HOSTS = {
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
     "pipedrive": {"api.pipedrive.com"},
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
+    "sendgrid": {"api.sendgrid.com"},
     "webhook": {"receiver.example.com"},
 }
 
