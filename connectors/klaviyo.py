@@ -49,6 +49,7 @@ OWN = {"email", "phone_number", "external_id", "first_name", "last_name", "organ
 OWN |= {"location"}
 WHOSE = re.compile(r"/data/attributes/profiles/data/(\d+)(?:/|$)")  # a place in the import that was just sent
 
+UNREADABLE = {'"', "\\"}  # how these are written within a filter is not documented
 STRANGER = 'no profile of Klaviyo\'s; the option new = "never_subscribed" would make one, without consent'
 UNFIT = "its identifier holds a quote or a backslash, and might not be found again"
 OVER = {"cancelled": "Klaviyo cancelled this import", "gone": "Klaviyo does not know this import any more"}
@@ -106,7 +107,7 @@ class Klaviyo(Connector):
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
-        refused = {member.key: UNFIT for member in members if {*self.ident(member)} & {*'"\\'}}
+        refused = {member.key: UNFIT for member in members if UNREADABLE & {*self.ident(member)}}
         if self.options.new == "refuse":
             there = {self.form.of(each["attributes"].get(self.by)) for each in self._profiles(members)}
             refused = {each.key: STRANGER for each in members if self.ident(each) not in there} | refused
@@ -169,7 +170,7 @@ class Klaviyo(Connector):
 
     def _named(self, name: str) -> Sequence[Any]:
         """The lists with exactly this name. How a filter writes a quote is not documented: then all are read."""
-        asked = {} if {*name} & {*'"\\'} else {"filter": f'equals(name,"{name}")'}
+        asked = {} if UNREADABLE & {*name} else {"filter": f'equals(name,"{name}")'}
         return [each for each in self._all("/lists", asked) if each["attributes"]["name"] == name]
 
     def _import(self, list_id: str, members: Sequence[Member], expect: Set[int] = frozenset()) -> httpx.Response:
@@ -189,8 +190,8 @@ class Klaviyo(Connector):
         return {**profile, "meta": {"patch_properties": {"unset": unset}}} if unset else profile
 
     def _profiles(self, members: Sequence[Member]) -> Iterator[Mapping[str, Any]]:
-        """The profiles of these people; strangers are left out."""
-        idents = sorted({self.ident(member) for member in members})
+        """The profiles of these people; strangers are left out, and those who were never sent."""
+        idents = sorted(each for each in {self.ident(member) for member in members} if not UNREADABLE & {*each})
         for start in range(0, len(idents), LOOKED_UP):
             which = f"any({self.by},{orjson.dumps(idents[start : start + LOOKED_UP]).decode()})"
             yield from self._all("/profiles", {"filter": which, "fields[profile]": self.by, "page[size]": PAGE})

@@ -302,14 +302,20 @@ def test_a_removal_costs_a_call_for_fifty(far, speak, calls):
     assert [call.method for call in calls] == [*["GET"] * 4, "DELETE"]
 
 
-def test_an_identifier_that_a_filter_cannot_hold_is_refused(far, speak):
+@pytest.mark.parametrize("new", ["refuse", "never_subscribed"])
+def test_an_identifier_that_a_filter_cannot_hold_is_refused(far, speak, new):
     """
-    Who could not be looked up again to be removed is not added.
+    Who could not be looked up again to be removed is not added, and is off the list already; the others are looked up.
     """
-    receipt = (remote := speak()).upsert(remote.prepare(far.list), people("ada", '"zoe"'))
+    far.made({"email": "ada@example.com"})
+    remote, members = speak(new=new), people("ada", '"zoe"')
+    listed = remote.prepare(far.list)
+
+    receipt = remote.upsert(listed, members)
 
     assert receipt.accepted == {"ada"}
     assert "quote" in receipt.rejected['"zoe"']
+    assert not remote.remove(listed, members).rejected
 
 
 def test_a_days_lists_used_up(far, speak, clock):
