@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 
 import httpx
 import pytest
@@ -22,16 +23,22 @@ from world import World
 
 LATENCY = 0.2  # seconds
 FEWEST = 60  # calls that are measured at least
+TURN = 100  # calls of a window; one of many more is tried as a shorter one of the same rate
 ONE_BY_ONE = """from dataclasses import replace
 from pathlib import Path
 from audiences.connectors import find
 
 class OneByOne(find("{name}", [Path("{folder}")])):
-    limits = replace(find("{name}", [Path("{folder}")]).limits, batch=1)
+    limits = replace(find("{name}", [Path("{folder}")]).limits, batch=1, windows={windows})
 """
 
 # A connector that cannot reach its provider's rate -> why that is as it should be. It is shown in docs/connectors.md.
 SLOWER: dict[str, str] = {}
+
+
+def shorter(calls, seconds):
+    scale = max(1, calls // TURN)
+    return calls // scale, seconds / scale
 
 
 class Gate:
@@ -39,10 +46,10 @@ class Gate:
 
     def __init__(self, sandbox, clock, sleep):
         self.sandbox, self.clock, self.sleep = sandbox, clock, sleep
-        self.calls, self.seconds = getattr(sandbox, "rate", (0, 0))
+        self.calls, self.seconds = shorter(*getattr(sandbox, "rate", (0, 0)))
         self.at_once = getattr(sandbox, "at_once", math.inf)
         self.lock, self.under_way, self.turned_away = threading.Lock(), 0, 0
-        self.others, self.counted = [clock()] * self.calls, []
+        self.last, self.counted = deque([clock()] * self.calls, self.calls), []
 
     def __call__(self, request):
         if SIGN_IN in request.extensions:  # another host's
@@ -62,14 +69,13 @@ class Gate:
         if wait > 0 or self.under_way > self.at_once:
             self.turned_away += 1
             return self.sandbox.throttled(max(1, math.ceil(wait)))
+        self.last.append(self.clock())
         self.counted.append(self.clock())
         return self.sandbox(request)
 
     def wait(self):
         """Seconds until one more call is let in."""
-        if not self.calls:
-            return 0.0
-        return [*self.others, *self.counted][-self.calls] + self.seconds - self.clock() - 1e-6
+        return self.last[0] + self.seconds - self.clock() - 1e-6 if self.calls else 0.0
 
     @property
     def most(self):
@@ -124,7 +130,9 @@ def synced(case, folder, clock, sleep):
     gate = Gate(sandbox := module.Sandbox(), clock, sleep)
     engine = Anchored()
     history = Sandboxed(world := World(folder, path.stem, engine), path, sandbox, options)
-    (folder / "connectors" / path.name).write_text(ONE_BY_ONE.format(name=path.stem, folder=path.parent))
+    windows = tuple(shorter(*each) for each in history.cls.limits.windows)
+    text = ONE_BY_ONE.format(name=path.stem, folder=path.parent, windows=windows)
+    (folder / "connectors" / path.name).write_text(text)
     rows = [(n, *sandbox.member(n).values()) for n in range(gate.enough + 1)]
     world.engine.fill(world.url, "crowd", rows)
     way = {"transport": httpx.MockTransport(gate), "sleep": sleep, "clock": clock}
