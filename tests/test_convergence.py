@@ -152,3 +152,19 @@ def test_a_job_that_ends_after_a_change_of_list(tmp_path):
     history.run()
 
     history.settle()
+
+
+def test_who_was_refused_with_data_that_are_gone(tmp_path):
+    """
+    Whose data are again those that the destination took is refused no more, although nothing of theirs is sent.
+    """
+    world = World(tmp_path)
+    world.small()
+    history = History(world)
+    history.day([("come", 1, 1, "a@x", 1), ("come", 2, 2, "b@x", 1)])
+    history.run()
+    history.day([("poison", 1, 1, "a@x", 1)])
+    history.run()
+    history.day([("score", 1, 1, "a@x", 1)])
+
+    history.settle()

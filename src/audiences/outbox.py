@@ -72,6 +72,22 @@ def sample(warehouse: Warehouse, changes: Changes, most: int) -> dict[str, list[
     return found
 
 
+def outlive(fence: Fence, changes: Changes) -> None:
+    """Forget who was refused with data that are gone: this run's outbox, just made, finds the member as acknowledged.
+
+    Only refusals whose time has come are looked at: of the others some wait with just the data that were refused.
+    """
+    if changes.known.empty:
+        return
+    refused, ledger = (fence.warehouse.table(f"{kind}_{fence.table}") for kind in ("refused", "ledger"))
+    held = f' and f."key" not in (select "key" from ({changes.frozen}) h)' if changes.frozen else ""
+    fence.warehouse.run(
+        f"delete from {refused} f where f.retry_at <= {changes.now} and {fence.holds(None)}"
+        f' and exists (select 1 from {ledger} l where l."key" = f."key" and l.sure)'
+        f' and not exists (select 1 from {table(fence, fence.epoch)} o where o."key" = f."key"){held}'
+    )
+
+
 def drop(fence: Fence, outbox: int) -> None:
     """Drop the table of one outbox."""
     fence.warehouse.run(f"drop table if exists {table(fence, outbox)}")

@@ -160,6 +160,7 @@ class Steps:
             outbox.drop(fence, fence.epoch)
             raise
         runs.approve(self.worker.state, self.begun, fence.epoch, plan)
+        outbox.outlive(fence, changes)
         # Claims of two rules may stand side by side from here on, until a later run finds them all of one.
         fence.update("rule = :rule", rule=None if changes.known.wide else terms.rule)
 
