@@ -1,4 +1,4 @@
-"""What a host asked one process to wait, the next one waits: a pause outlives whoever heard of it."""
+"""When an account is left alone: while its host asks every process to wait, and while another worker delivers to it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import re
 import httpx
 import pytest
 from sqlalchemy import event
+from sqlalchemy.engine import make_url
 
 import jobs
+from audiences import lease
 from audiences.http.told import FURTHEST, asked
 from audiences.state import State, pauses
 from driven import START, Driven
@@ -154,6 +156,21 @@ def test_another_account_is_called(world, clock):
     asks(world, 2000, "webhook_eu")
 
     assert synced(world, Turning(world, clock, away=0, seconds=0), clock).outcome == "delivered"
+
+
+def test_an_account_is_delivered_to_by_one_worker_at_a_time(world, clock):
+    """
+    While another worker delivers to the account, a sync of it is deferred without a call; then it is delivered.
+    """
+    far, state = Turning(world, clock, away=0, seconds=0), State(make_url(f"sqlite:///{world.state_file}"))
+    held = lease.take(state, "account:webhook", 0)
+    during, calls = synced(world, far, clock), far.calls
+    held.release()
+    state.close()
+
+    assert (during.outcome, calls) == ("deferred", 0)
+    assert "account:webhook is being run by another worker" in during.error.what
+    assert synced(world, far, clock).outcome == "delivered"
 
 
 def test_status_tells_a_pause(tmp_path):
