@@ -20,8 +20,6 @@ demo: .venv/ready ## move real customers into lists, twice, with a day between
 # .ci/run asks for coverage, which costs half as much time again. LONGER=1 tells more of the random histories.
 COVER ?=
 export LONGER
-# What tests write is gone when they end: where memory has room for it, no disk is waited for.
-test thorough: export TMPDIR := $(or $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 ] && echo /dev/shm),$(TMPDIR),/tmp)
 test: .venv/ready ## run every test
 	@$(BIN)/pytest --quiet --numprocesses auto $(if $(COVER),--cov --cov-report term)
 

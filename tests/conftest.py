@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,16 @@ from postgres import databases, postgres, postgres_server  # noqa: F401 (fixture
 from states import state_url  # noqa: F401 (a fixture)
 
 CONNECTORS = Path(__file__).parent.parent / "connectors"
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 
 
 def pytest_configure():
-    """Watch from the first test on."""
+    """Watch from the first test on; keep the tests' folders in memory where there is room for them."""
     canary.watch()
     atexit.register(hush)
+    # A database waits for the disk at every commit, here for nothing: no test cuts the power.
+    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        tempfile.tempdir = str(MEMORY)
 
 
 def hush():

@@ -74,13 +74,6 @@ class Anchored(DuckDB):
         cursor.execute(*words)
         return cursor
 
-    def fill(self, url, table, rows):
-        self.execute(f"delete from {table}")
-        if rows:
-            row = f"({', '.join('?' * len(rows[0]))})"
-            values = [value for each in rows for value in each]
-            self.execute(f"insert into {table} values {', '.join([row] * len(rows))}", values)
-
     def close(self, url) -> None:
         self.kept.close()
 

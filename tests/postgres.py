@@ -27,11 +27,16 @@ LOCALE = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 RUNS = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=32MB", "autovacuum=off"]
 
 
+# Where another user may enter, too; and a socket has room for about 100 characters of path.
+SHORT = ("/dev/shm", "/tmp")
+
+
 class Server:
-    """A running server, on a socket in a folder of its own: sockets have room for about 100 characters of path."""
+    """A running server, on a socket in a folder of its own."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+        usual = tempfile.gettempdir()
+        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=usual if usual in SHORT else "/tmp"))
         self.user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         self.bin = self._reachable() / "pginstall" / "bin"
         if self.user:  # the server refuses to run as root
