@@ -17,6 +17,7 @@ from threading import Thread
 
 import pytest
 import structlog
+from sqlalchemy.engine import URL
 
 import canary
 from audiences import cli, connectors
@@ -53,6 +54,11 @@ class Project(World):
         where = self.url.render_as_string(hide_password=False) if engine else "duckdb:///w.duckdb"
         with (folder / ".env").open("a") as file:
             file.write(f"AUDIENCES_WAREHOUSE_URL={where}\nAUDIENCES_STATE_URL=sqlite:///state/s.sqlite\n")
+
+    @property
+    def state_url(self) -> URL:
+        """Where its state database is."""
+        return URL.create("sqlite", database=str(self.state_file))
 
     def audience(self, name: str, section: str = "file", more: str = "") -> None:
         """One more audience over the same people, with a list of its own name."""

@@ -173,14 +173,15 @@ def test_status_tells_the_last_run(project):
     `status` shows each sync with its list, its size, and how its last run ended; it makes no state database.
     """
     before = project.types("status")
-    assert before.out.startswith("team.file  → L  0 listed  never ran\n")
+    assert before.out.startswith("team.file  → L  0 listed  never ran; next 20")
     assert not project.state_file.exists()
 
     project.types("sync", "--all")
     assert "team.file  → L  20 listed  delivered 20" in project.types("status").out
-    assert "UTC (+ 20  ~ 0  − 0)\n" in project.types("status").out
+    assert "UTC (+ 20  ~ 0  − 0); next 20" in project.types("status").out
     told = project.types("status", "--json").told["syncs"][0]
     assert (told["listed"], told["last"]["result"], told["last"]["added"]) == (20, "delivered", 20)
+    assert told["next"].endswith("T00:00:00+00:00")
 
     project.state_file.unlink()
     assert "20 listed  no run is remembered" in project.types("status").out

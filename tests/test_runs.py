@@ -137,7 +137,7 @@ def test_a_run_is_remembered_by_the_databases_own_clock(state_url):
     plan = Plan(Sync("team", "webhook", "webhook", {}), listed=5, added=4, updated=3, removed=2, nameless=1)
     runs.approve(known, first, 1, plan)
     promised = runs.promised(known, "team.webhook")
-    runs.end(known, first, "delivered", plan, 1)
+    runs.end(known, first, "delivered", plan, refused=1)
     runs.begin(known, "team.webhook", "f")
     past = runs.last(known, "team.webhook")
     [(ago,)] = rows(state_url, f"select {known.now()} - started from run where id = '{first}'")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import traceback
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from audiences import runs
+from audiences import revision, runs
 from audiences.audience import Audience
-from audiences.errors import AudienceError, DeliveryError
+from audiences.errors import AudienceError, DeliveryError, WarehouseError
 from audiences.project import Binding
 from audiences.stage import staged
+from audiences.state import State
 from audiences.steps import Steps
 from audiences.worker import Result, Worker
 
@@ -27,35 +29,35 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
     None is begun after the worker was told to stop; such a sync has no result.
     """
     run = uuid.uuid4().hex[:12]
-    with structlog.contextvars.bound_contextvars(run=run, audience=audience.name):
+    with structlog.contextvars.bound_contextvars(audience=audience.name):
         try:
             types = worker.warehouse.described(audience.select)
             with staged(worker.warehouse, audience, len(bindings), run) as source:
-                return [
-                    _sync(worker, audience, binding, source, types, run) for binding in bindings if not worker.stop()
-                ]
+                return [_sync(worker, audience, binding, source, types) for binding in bindings if not worker.stop()]
         except AudienceError as error:
-            return [Result(binding, error=error) for binding in bindings]
+            return failed(worker.state, audience, bindings, error)
 
 
-def _sync(
-    worker: Worker, audience: Audience, binding: Binding, source: str, types: Mapping[str, str], run: str
-) -> Result:
+def failed(state: State, audience: Audience, bindings: Sequence[Binding], error: AudienceError) -> list[Result]:
+    """What becomes of syncs that could not begin, noted where the state database is there to note it."""
+    results = [Result(each, error=error) for each in bindings]
+    with suppress(WarehouseError):
+        for each in results:
+            begun = runs.begin(state, each.binding.sync.name, audience.fingerprint, revision.of(audience.path))
+            runs.end(state, begun, each.outcome, None, error.what)
+    return results
+
+
+def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, types: Mapping[str, str]) -> Result:
     name = binding.sync.name
-    with structlog.contextvars.bound_contextvars(sync=name):
-        before = runs.last(worker.state, name)
-        begun = runs.begin(worker.state, name, audience.fingerprint)
-        steps = Steps(worker, audience, binding, source, dict(types), begun)
-        try:
-            steps.go()
-        except AudienceError as error:
-            steps.result = replace(steps.result, error=error)
-        except Exception as error:
-            steps.result = replace(steps.result, error=defect(error))
-        result = steps.result
+    before = runs.last(worker.state, name)
+    begun = runs.begin(worker.state, name, audience.fingerprint, revision.of(audience.path))
+    with structlog.contextvars.bound_contextvars(sync=name, run=begun):
+        result = _stepped(Steps(worker, audience, binding, source, dict(types), begun))
         if result.plan:
             result = replace(result, aside=max(0, result.plan.set_aside - (before.set_aside if before else 0)))
-        runs.end(worker.state, begun, result.outcome, result.plan, result.refused)
+        found = {each: getattr(result, each) for each in ("refused", "delivered", "pending", "unknown")}
+        runs.end(worker.state, begun, result.outcome, result.plan, result.error.what if result.error else None, **found)
         log.info(
             "sync.ended",
             outcome=result.outcome,
@@ -64,6 +66,17 @@ def _sync(
             pending=result.pending,
         )
         return result
+
+
+def _stepped(steps: Steps) -> Result:
+    """How the steps went, whatever stopped them."""
+    try:
+        steps.go()
+    except AudienceError as error:
+        return replace(steps.result, error=error)
+    except Exception as error:
+        return replace(steps.result, error=defect(error))
+    return steps.result
 
 
 def defect(error: Exception) -> AudienceError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, fields
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import ColumnElement, func, insert, inspect, or_, select, text, update
 
 from audiences import state
 from audiences.plan import Plan
@@ -31,12 +32,46 @@ class Past:
     set_aside: int
 
 
-def begin(known: State, sync: str, fingerprint: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run in full. ended, result: None while it is under way, and where it was killed.
+
+    outbox:    the number of its outbox, where its plan passed the guard
+    delivered: changes that were acknowledged; pending: members; unknown: claims
+    revision:  the git commit of the definition; fingerprint: sha256 of its file; note: why it failed, or was stopped
+    """
+
+    id: str
+    sync: str
+    started: float
+    ended: float | None
+    result: str | None
+    listed: int
+    added: int
+    updated: int
+    removed: int
+    refused: int
+    set_aside: int
+    outbox: int | None
+    fingerprint: str
+    note: str | None
+    delivered: int = 0
+    pending: int = 0
+    unknown: int = 0
+    revision: str | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(Run))
+
+
+def begin(known: State, sync: str, fingerprint: str, revision: str | None = None) -> str:
     """Note that a run has begun; its id."""
     run = uuid.uuid4().hex[:12]
     with known.begin() as connection:
         started = text(known.now())  # its own clock: the runs of several hosts have one order
-        connection.execute(insert(state.run).values(id=run, sync=sync, fingerprint=fingerprint, started=started))
+        connection.execute(
+            insert(state.run).values(id=run, sync=sync, fingerprint=fingerprint, started=started, revision=revision)
+        )
     return run
 
 
@@ -65,14 +100,14 @@ def promised(known: State, sync: str) -> dict[str, int]:
     return {"added": int(row.added), "updated": int(row.updated) + int(row.added)}
 
 
-def end(known: State, run: str, result: str, plan: Plan | None, refused: int) -> None:
-    """Note how a run ended, and its numbers."""
+def end(known: State, run: str, result: str, plan: Plan | None, note: str | None = None, **found: int) -> None:
+    """Note how a run ended, and why; its numbers, and those found: refused, delivered, pending, unknown."""
     numbers = {name: getattr(plan, name) for name in NUMBERS} if plan else {}
     with known.begin() as connection:
         connection.execute(
             update(state.run)
             .where(state.run.c.id == run)
-            .values(ended=text(known.now()), result=result, refused=refused, **numbers)
+            .values(ended=text(known.now()), result=result, note=note, **numbers, **found)
         )
 
 
@@ -87,3 +122,27 @@ def last(known: State, sync: str) -> Past | None:
             .limit(1)
         ).one_or_none()
     return Past(*row) if row else None
+
+
+def history(known: State, sync: str, most: int) -> list[Run]:
+    """The newest runs of a sync, or of all syncs of an audience, the newest first."""
+    r = state.run.c
+    return _found(known, or_(r.sync == sync, r.sync.startswith(f"{sync}.", autoescape=True)), most, _there(known))
+
+
+def found(known: State, id_: str) -> list[Run]:
+    """The runs whose id starts so; two are enough to see that there are several."""
+    return _found(known, state.run.c.id.startswith(id_, autoescape=True), 2, _there(known))
+
+
+def _there(known: State) -> set[str]:
+    """The columns of a run that a database has: whoever looks may look at an older layout."""
+    with known.begin() as connection:
+        return {column["name"] for column in inspect(connection).get_columns("run")}
+
+
+def _found(known: State, which: ColumnElement[bool], most: int, there: Container[str] = COLUMNS) -> list[Run]:
+    columns = [state.run.c[name] for name in COLUMNS if name in there]
+    with known.begin() as connection:
+        newest = select(*columns).where(which).order_by(state.run.c.started.desc()).limit(most)
+        return [Run(**row) for row in connection.execute(newest).mappings()]

@@ -1,4 +1,4 @@
-"""`audiences status`: each sync, its list and its last run."""
+"""`audiences status`: each sync, its list, its last run and its next."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from audiences import control, pending, runs, unknown
-from audiences.audience import Sync
+from audiences import control, cron, pending, runs, unknown
+from audiences.audience import Audience, Sync
 from audiences.cli import output
 from audiences.cli.session import Session, listed, orphan, refused
 from audiences.runs import Past
@@ -26,6 +26,7 @@ class Standing:
     pending: members whom the provider has yet to judge; unknown: claims that wait for someone's word
     waits:       seconds for which the account's host has asked for no call
     interrupted: a run was cut off, and the next settles it first
+    next: the next moment of its line; None where it is paused
     """
 
     sync: str
@@ -38,6 +39,7 @@ class Standing:
     waits: int
     interrupted: bool
     last: Past | None
+    next: datetime | None
 
 
 @click.command("status", cls=output.Speaking)
@@ -45,7 +47,7 @@ class Standing:
 @output.as_json
 @click.pass_obj
 def command(folder: Path, names: tuple[str, ...], as_json: bool) -> int:
-    """Each sync: its list, how many it lists, its last run, who is refused; and orphans. Changes nothing.
+    """Each sync: its list, how many it lists, its last run, who is refused, its next run; and orphans.
 
     NAMES are as for `plan`; without any, all syncs.
     """
@@ -53,7 +55,7 @@ def command(folder: Path, names: tuple[str, ...], as_json: bool) -> int:
     chosen = session.chosen(names)
     with session.warehouse() as warehouse, session.past() as state:
         found = [
-            look(warehouse, state, binding.sync, audience.paused)
+            look(warehouse, state, audience, binding.sync)
             for audience, bindings in chosen.audiences
             for binding in bindings
         ]
@@ -67,13 +69,13 @@ def command(folder: Path, names: tuple[str, ...], as_json: bool) -> int:
     return code
 
 
-def look(warehouse: Warehouse, state: State | None, sync: Sync, paused: bool) -> Standing:
+def look(warehouse: Warehouse, state: State | None, audience: Audience, sync: Sync) -> Standing:
     """What is known of one sync."""
-    known = control.read(warehouse, sync.table)
+    known, paused = control.read(warehouse, sync.table), audience.paused or sync.paused
     return Standing(
         sync.name,
         sync.shown_list,
-        paused or sync.paused,
+        paused,
         listed(warehouse, sync.table),
         refused(warehouse, sync.table),
         pending.count(warehouse, sync.table),
@@ -81,6 +83,7 @@ def look(warehouse: Warehouse, state: State | None, sync: Sync, paused: bool) ->
         math.ceil(pauses.left(state, sync.section)) if state else 0,
         bool(known and known.outbox),
         runs.last(state, sync.name) if state else None,
+        None if paused else cron.after(audience.schedule, audience.timezone, datetime.now(UTC)),
     )
 
 
@@ -101,6 +104,7 @@ def told(each: Standing) -> str:
         f"{each.unknown:,} of unknown outcome (audiences resolve {each.sync})": each.unknown,
         f"no call for {each.waits:,} s more, as {each.sync.partition('.')[2]}'s host asks": each.waits,
         "interrupted; the next sync settles it first": each.interrupted,
+        f"next {each.next:%Y-%m-%d %H:%M} UTC" if each.next else "": each.next,
     }
     return "; ".join([run(each), *(words for words, holds in marks.items() if holds)])
 
@@ -121,7 +125,7 @@ def utc(seconds: float) -> datetime:
 
 def data(each: Standing) -> dict[str, object]:
     """How a sync stands, as JSON holds it."""
-    found = asdict(each)
+    found = asdict(each) | {"next": each.next.isoformat() if each.next else None}
     if each.last:
         found["last"] |= {"started": utc(each.last.started).isoformat(), "ended": utc(each.last.ended).isoformat()}
     return found

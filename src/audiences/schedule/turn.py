@@ -68,7 +68,7 @@ class Turns:
         except Held:
             raise
         except AudienceError as error:
-            return [Result(each, error=error) for each in bindings]
+            return run.failed(self.state, audience, bindings, error)
 
     def _unfinished(self, result: Result) -> bool:
         """Whether a sync was kept from its work, by a signal or by another worker. One that failed has had its turn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
 
 VERSION = 3
 tables = MetaData()
@@ -45,17 +45,22 @@ run = Table(
     "run",
     tables,
     Column("id", String, primary_key=True),
-    Column("sync", String, nullable=False, index=True),
+    Column("sync", String, nullable=False),
     Column("outbox", Integer),
     Column("fingerprint", String, nullable=False),  # sha256 of the definition's file
     Column("started", Float, nullable=False),  # like `ended`: seconds since 1970 by this database's clock
     Column("ended", Float),
     Column("result", String),  # delivered, paused, guarded, deferred, failed …
-    Column("note", Text),
+    Column("note", Text),  # why it failed, or was stopped
     *(
         Column(name, Integer, nullable=False, server_default="0")
-        for name in ("listed", "added", "updated", "removed", "refused", "set_aside")
+        for name in (
+            *("listed", "added", "updated", "removed", "refused", "set_aside"),  # as planned, and as found
+            *("delivered", "pending", "unknown"),  # changes that were acknowledged; members; claims
+        )
     ),
+    Column("revision", String),  # the git commit of the definition
+    Index("ix_run_sync_started", "sync", "started"),  # the newest run of a sync is found among years of them
 )
 timetable = Table(
     "timetable",
