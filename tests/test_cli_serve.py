@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -110,6 +111,24 @@ def test_a_signal_ends_it_well(project):
     assert first.startswith("serving 1 audience; next: team at 20")
     assert out.startswith("stopped: ")
     assert err.startswith("stopping: ")
+
+
+def test_it_answers_on_a_port(project):
+    """
+    With --port it says that it is alive, ready and how it stands; a port that is taken ends it with 2.
+    """
+    with project.started("serve", "--port", "0") as process:
+        port = int(process.stdout.readline().rpartition(" ")[2])
+        answers = {path: urlopen(f"http://127.0.0.1:{port}/{path}").read() for path in ("healthz", "readyz", "metrics")}
+        taken = project.types("serve", AUDIENCES_PORT=str(port))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=ENOUGH)
+
+    assert answers["healthz"] == b"ok\n"
+    assert answers["readyz"] == b"warehouse: ok\nstate: ok\ndefinitions: ok\n"
+    assert b'audiences_definitions{state="read"} 1.0\n' in answers["metrics"]
+    assert taken.code == 2
+    assert f"port {port} cannot be listened on" in taken.err
 
 
 def test_a_signal_lets_what_is_in_flight_finish(project):

@@ -13,6 +13,7 @@ from audiences.plan import Plan
 from audiences.state import State
 
 WHOLE = ("delivered", "unchanged")  # how a run ends that left nothing to do
+GOOD = (*WHOLE, "accepted")
 NUMBERS = ("listed", "added", "updated", "removed", "set_aside")
 
 
@@ -133,6 +134,14 @@ def history(known: State, sync: str, most: int) -> list[Run]:
 def found(known: State, id_: str) -> list[Run]:
     """The runs whose id starts so; two are enough to see that there are several."""
     return _found(known, state.run.c.id.startswith(id_, autoescape=True), 2, _there(known))
+
+
+def newest(known: State, sync: str) -> tuple[Run | None, float | None]:
+    """The newest run of a sync that ended; and when one last ended well: delivered, accepted, or nothing to do."""
+    r = state.run.c
+    ended = _found(known, (r.sync == sync) & r.ended.is_not(None), 1)
+    good = _found(known, (r.sync == sync) & r.result.in_(GOOD), 1)
+    return (ended[0] if ended else None), (good[0].ended if good else None)
 
 
 def _there(known: State) -> set[str]:

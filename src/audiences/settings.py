@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     state_url:     SQLAlchemy URL of the state database; empty: a SQLite file of the project, outside of it
     patience:      seconds; a host that asks for more is left for the next run
     grace:         seconds; a stopped worker is out by then
+    port:          where `serve` answers /healthz, /readyz and /metrics; none: nowhere
     jitter:        seconds; `serve` runs each audience so much later at most, always as much
     """
 
@@ -32,6 +33,7 @@ class Settings(BaseSettings):
     state_url: str = ""
     patience: float = Field(900.0, gt=0)
     grace: float = Field(60.0, gt=0)
+    port: int | None = Field(None, ge=0, le=65535)
     jitter: float = Field(0.0, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] | None = None  # none: as log.default_level says
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ from audiences.http.signin import Desk
 from audiences.project import Binding
 from audiences.schedule import timetable
 from audiences.schedule.definitions import Definitions
+from audiences.schedule.health import Health, listening
+from audiences.schedule.metrics import Metrics
 from audiences.schedule.rota import Rota
 from audiences.schedule.turn import Turns
 from audiences.settings import warehouse_url
@@ -38,8 +40,11 @@ ADOPT = 60.0  # seconds that one worker may keep others from letting the warehou
 
 @click.command("serve")
 @click.option("--once", is_flag=True, help="Run what is due, and end: for a Kubernetes CronJob, or any scheduler.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Answer /healthz, /readyz and /metrics there (AUDIENCES_PORT)."
+)
 @click.pass_obj
-def command(folder: Path, once: bool) -> int:
+def command(folder: Path, once: bool, port: int | None) -> int:
     """Run each audience by its `schedule`, until a signal comes; files that change are read again.
 
     An audience that is new waits for its first moment. Moments that went by while nobody worked are made up for by one
@@ -50,7 +55,9 @@ def command(folder: Path, once: bool) -> int:
     with Signals(session.settings.grace) as signals, session.state() as state:
         office = Office(session, state, signals)
         turns = Turns(state, office.hired, signals.stopped, lambda: datetime.now(UTC))
-        return due(session.chosen(), turns) if once else serve(session, turns, signals)
+        if once:
+            return due(session.chosen(), turns)
+        return serve(office, turns, session.settings.port if port is None else port)
 
 
 @dataclass
@@ -63,6 +70,11 @@ class Office:
     desks: dict[str, Desk] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
     adopted: bool = False
+
+    def reach(self) -> None:
+        """Raise AudienceError where the warehouse cannot be reached. One that another process holds is there."""
+        with suppress(Held):
+            self.session.warehouse().close()
 
     @contextmanager
     def hired(self) -> Iterator[Worker]:
@@ -89,24 +101,31 @@ class Office:
             )
 
 
-def serve(session: Session, turns: Turns, signals: Signals) -> int:
+def serve(office: Office, turns: Turns, port: int | None) -> int:
     """Run what comes due until a signal comes; then what is under way is finished."""
+    session, signals = office.session, office.signals
     one_lane = warehouse_url(session.settings, session.folder).get_backend_name() == "duckdb"
     definitions = Definitions(session.folder, session.read)
-    rota = Rota(definitions, turns, session.settings.jitter, one_lane, told)
-    rota.start()
-    try:
-        output.say(f"serving {output.count(len(rota.audiences), 'audience')}; {coming(rota.next())}")
+    metrics = Metrics(office.state, office.accounts, lambda: definitions.project)
+    rota = Rota(definitions, turns, session.settings.jitter, one_lane, lambda results: told(metrics, results))
+    checks = {"warehouse": office.reach, "state": office.state.reach, "definitions": definitions.reach}
+    health = Health(rota.alive, checks, metrics.registry)
+    with ExitStack() as stack:
+        if port is not None:
+            port = stack.enter_context(listening(health, port))
+        stack.callback(rota.close)
+        rota.start()
+        where = "" if port is None else f"; health and metrics on port {port}"
+        output.say(f"serving {output.count(len(rota.audiences), 'audience')}; {coming(rota.next())}{where}")
         while not signals.stopped():  # an Event's own wait could meet its signal handler in a deadlock
             time.sleep(PAUSE)
-    finally:
-        rota.close()
     output.say("stopped: what was under way is finished; what was due and is not done is run by whoever serves next")
     return 0
 
 
-def told(results: Sequence[Result]) -> None:
-    """Log what went wrong, and what to do."""
+def told(metrics: Metrics, results: Sequence[Result]) -> None:
+    """Count how the syncs of a turn ended; log what went wrong, and what to do."""
+    metrics.heard(results)
     for each in results:
         if each.error:
             log.error("sync.failed", sync=each.binding.sync.name, why=each.error.what, do=each.error.do)

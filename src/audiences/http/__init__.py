@@ -29,6 +29,7 @@ from audiences.http.breaker import Breaker
 from audiences.http.pace import Pace, Paced, Patience
 from audiences.http.retry import Patient
 from audiences.http.route import Lines, Routed
+from audiences.http.tally import Counted, Tally
 from audiences.http.told import Judged, asked, passing
 from audiences.http.wire import TOTAL, Leased, Trace, Watched, Whole, host, unsure, watching
 
@@ -52,7 +53,7 @@ def _held(seconds: float) -> None:
 
 
 class Shared:
-    """What all clients of one account in this process have in common: one pace, and what is known of its hosts.
+    """What all clients of one account in this process have in common: one pace, what is known of its hosts, a tally.
 
     keep: hears the seconds of each pause that a host asks for, so that other processes heed it, too
     """
@@ -60,7 +61,7 @@ class Shared:
     def __init__(
         self, limits: Limits, clock: Callable[[], float] = time.monotonic, keep: Callable[[float], None] = _held
     ):
-        self.pace, self.breaker, self.keep = Pace(limits, clock), Breaker(), keep
+        self.pace, self.breaker, self.tally, self.keep = Pace(limits, clock), Breaker(), Tally(), keep
 
 
 class Client(httpx.Client):
@@ -112,15 +113,15 @@ def client(
     patience:   seconds that one call may wait in all; what asks for more is Deferred
     shared:     what it has in common with the account's other clients; None: it has none
     lease:      called before every attempt with the seconds that it may take; raises LeaseLost where they are too many
-    transport:  the far end instead of the network
-    sleep:      may raise, to end a wait early
+    transport:  the far end instead of the network; sleep: may raise, to end a wait early
 
     Raises DefinitionError where the settings cannot make a client.
     """
     _check(reach)
-    waits, shared = Patience(patience, sleep), shared or Shared(limits, clock)
+    shared = shared or Shared(limits, clock)
+    waits = Patience(patience, sleep, shared.tally)
     ends = [transport] * limits.concurrency if transport else _network(reach, limits.concurrency)
-    lines = Judged(Lines([Leased(Watched(Whole(end, clock)), lease) for end in ends]), passes_in)
+    lines = Judged(Lines([Leased(Counted(Watched(Whole(end, clock)), shared.tally), lease) for end in ends]), passes_in)
     paced = Paced(lines, shared.pace, waits, now, shared.keep)
     line = Apart(*(Patient(paced, waits, now, shared.breaker, repeatable=each) for each in (repeatable, True)))
     # An exception met here may hold a header's value: nothing raised later may lead back to it.

@@ -14,6 +14,7 @@ import structlog
 
 from audiences.connector import Limits
 from audiences.errors import Deferred
+from audiences.http.tally import Tally
 from audiences.http.told import Left, Window, asked, passing, quotas
 from audiences.http.wire import SIGN_IN, Around, host
 
@@ -22,10 +23,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long one call may wait in all, in seconds, and how it waits."""
+    """How long one call may wait in all, in seconds, and how it waits; the tally counts that."""
 
     seconds: float
     sleep: Callable[[float], None]
+    tally: Tally
 
     def wait(self, request: httpx.Request, seconds: float) -> None:
         """Wait, unless the waits of this request add up to more than there is patience for: then Deferred."""
@@ -36,6 +38,7 @@ class Patience:
                 do="nothing is lost: the next run goes on from here; to wait longer, export AUDIENCES_PATIENCE",
             )
         request.extensions["waited"] = waited
+        self.tally.waited(request, seconds)
         self.sleep(seconds)
 
 

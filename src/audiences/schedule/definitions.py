@@ -45,6 +45,11 @@ class Definitions:
         self._tell(before.broken)
         return True
 
+    def reach(self) -> None:
+        """Raise DefinitionError while the folder cannot be read."""
+        if self.error:
+            raise self.error
+
     def _tell(self, before: Mapping[str, DefinitionError]) -> None:
         for name, error in self.project.broken.items():
             if name not in before or str(before[name]) != str(error):

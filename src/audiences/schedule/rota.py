@@ -50,6 +50,7 @@ class Rota:
     ):
         self.definitions, self.turns, self.jitter, self.one_lane = definitions, turns, jitter, one_lane
         self.told = told
+        self.looked = turns.now()
         self.audiences: dict[str, Pair] = {}
         self.lanes: dict[str, ThreadPoolExecutor] = {}
         self.scheduler = BackgroundScheduler(
@@ -71,11 +72,16 @@ class Rota:
 
     def look(self) -> None:
         """Take up files that have changed."""
+        self.looked = self.turns.now()
         try:
             if self.definitions.changed():
                 self.arrange()
         except AudienceError as error:
             log.error("definitions.failed", why=error.what, do=error.do)
+
+    def alive(self) -> bool:
+        """Whether its jobs are woken: the looks at the files are as often as they should be, give or take a minute."""
+        return self.turns.now() - self.looked < timedelta(seconds=LOOK + 60)
 
     def arrange(self) -> None:
         """Have one job for each audience that is not paused, and none else."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -63,6 +63,11 @@ class State:
         """A transaction. Raises WarehouseError where the database cannot be used."""
         with _in_words(self.shown), self.engine.begin() as connection:
             yield connection
+
+    def reach(self) -> None:
+        """Raise WarehouseError where the database does not answer."""
+        with self.begin() as connection:
+            connection.execute(select(about))
 
     def now(self) -> str:
         """This database's clock, as an SQL expression in seconds since 1970."""

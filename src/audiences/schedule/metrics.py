@@ -1,0 +1,133 @@
+"""What Prometheus is told. What ran here is counted here; how each sync stands, the state database tells every worker.
+
+Names as https://prometheus.io/docs/practices/naming asks (read 2026-11). A label is a sync, a host or a word, never a
+person.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from audiences import runs
+from audiences.errors import UnsafePlan, WarehouseError
+from audiences.http import Shared
+from audiences.project import Project
+from audiences.state import State
+from audiences.worker import Result
+
+OF_A_RUN: Mapping[str, tuple[str, str]] = {  # name -> what it is, and the column of a run
+    "audiences_listed_members": ("Members listed when the newest run was planned.", "listed"),
+    "audiences_refused_members": ("Members that the destination refuses.", "refused"),
+    "audiences_set_aside_members": ("Members without a key of their own or an identifier.", "set_aside"),
+    "audiences_pending_members": ("Members that the provider has taken in and not judged yet.", "pending"),
+    "audiences_unknown_claims": ("Claims of unknown outcome, which wait for someone's word.", "unknown"),
+}
+CHANGES = ("added", "updated", "removed")
+
+
+class Metrics:
+    """The counters of this process, and the registry of all that is told."""
+
+    def __init__(self, state: State, accounts: Mapping[Any, Shared], project: Callable[[], Project]):
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.runs = self._counter("audiences_runs", "Runs by outcome.", "sync", "outcome")
+        self.planned = self._counter("audiences_planned_changes", "Changes that the guard let pass.", "sync", "change")
+        self.delivered = self._counter("audiences_delivered_changes", "Changes that were acknowledged.", "sync")
+        self.refused = self._counter("audiences_refusals", "Members refused for the first time.", "sync")
+        self.registry.register(Standing(state, project))
+        self.registry.register(Hosts(accounts))
+
+    def heard(self, results: Sequence[Result]) -> None:
+        """Count the syncs of one turn."""
+        for each in results:
+            sync = each.binding.sync.name
+            self.runs.labels(sync, each.outcome).inc()
+            self.delivered.labels(sync).inc(each.delivered)
+            self.refused.labels(sync).inc(each.fresh)
+            if each.plan and not isinstance(each.error, UnsafePlan):
+                for change in CHANGES:
+                    self.planned.labels(sync, change).inc(getattr(each.plan, change))
+
+    def _counter(self, name: str, what: str, *labels: str) -> prometheus_client.Counter:
+        return prometheus_client.Counter(name, what, labels, registry=self.registry)
+
+
+class Standing(Collector):
+    """How each sync stands, by its newest run on whichever worker; whether files and state can be read."""
+
+    def __init__(self, state: State, project: Callable[[], Project]):
+        self.state, self.project = state, project
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked at the start."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        project = self.project()
+        files = GaugeMetricFamily("audiences_definitions", "Files under audiences/.", labels=["state"])
+        files.add_metric(["read"], len(project.audiences))
+        files.add_metric(["broken"], len(project.broken))
+        yield files
+        try:
+            yield from self._syncs(sorted(project.bindings))
+            up = 1
+        except WarehouseError:
+            up = 0
+        yield GaugeMetricFamily("audiences_state_up", "Whether the state database answers.", value=up)
+
+    def _syncs(self, names: Sequence[str]) -> Iterator[Metric]:
+        began = time.monotonic()
+        standing = {name: runs.newest(self.state, name) for name in names}
+        for metric, (what, column) in OF_A_RUN.items():
+            yield _gauge(metric, what, {name: getattr(run, column) for name, (run, _) in standing.items() if run})
+        ended = {name: run.ended for name, (run, _) in standing.items() if run and run.ended}
+        took = {name: run.ended - run.started for name, (run, _) in standing.items() if run and run.ended}
+        good = {name: at for name, (_, at) in standing.items() if at}
+        yield _gauge("audiences_last_run_timestamp_seconds", "When the newest run ended.", ended)
+        yield _gauge("audiences_last_run_duration_seconds", "How long the newest run took.", took)
+        yield _gauge("audiences_last_success_timestamp_seconds", "When a run last ended well.", good)
+        asked = time.monotonic() - began
+        yield GaugeMetricFamily("audiences_state_read_seconds", "How long it took to ask the state.", value=asked)
+
+
+class Hosts(Collector):
+    """Calls and waits of each host, as the accounts of this process have counted them."""
+
+    def __init__(self, accounts: Mapping[Any, Shared]):
+        self.accounts = accounts
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked at the start."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily("audiences_host_calls", "Attempts of calls.", labels=["host", "answer"])
+        waits = CounterMetricFamily("audiences_host_wait_seconds", "Waits of calls.", labels=["host"])
+        attempts, waited = Counter[tuple[str, str]](), defaultdict[str, float](float)
+        for shared in list(self.accounts.values()):
+            called, slept = shared.tally.now()
+            attempts.update(called)
+            for host, seconds in slept.items():
+                waited[host] += seconds
+        for (host, answer), times in sorted(attempts.items()):
+            calls.add_metric([host, answer], times)
+        for host, seconds in sorted(waited.items()):
+            waits.add_metric([host], seconds)
+        yield from (calls, waits)
+
+
+def _gauge(name: str, what: str, values: Mapping[str, float]) -> Metric:
+    """A gauge with a value for each sync."""
+    found = GaugeMetricFamily(name, what, labels=["sync"])
+    for sync, value in values.items():
+        found.add_metric([sync], value)
+    return found
