@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -16,6 +17,12 @@ from driven import START
 EPOCH = {"x-ratelimit-remaining": "3", "x-ratelimit-reset": str(int(START.timestamp()) + 30)}
 HUBSPOT = ("max", "remaining", "interval-milliseconds")
 LATER = {"date": format_datetime(START + timedelta(seconds=20), usegmt=True)}
+IN_TWO = {"estimated_time_to_regain_access": 2}
+
+
+def used(**shares):
+    """What Meta tells of one kind of calls, beside another that is hardly used."""
+    return json.dumps({"1": [{"type": "ads_management", "call_count": 1}, {"type": "custom_audience", **shares}]})
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,11 @@ LATER = {"date": format_datetime(START + timedelta(seconds=20), usegmt=True)}
         ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "0"}, []),
         ({"ratelimit": '"default";r=50', "ratelimit-policy": '"default";q=50'}, []),
         ({"ratelimit-policy": '"a";q=0;w=1'}, []),
+        ({"x-business-use-case-usage": used(call_count=99, total_time=100, **IN_TWO)}, [Left(0, 120)]),
+        ({"x-business-use-case-usage": used(call_count=99, **IN_TWO)}, []),
+        ({"x-business-use-case-usage": used(total_cputime=100)}, []),
+        ({"x-business-use-case-usage": '{"1": [7]}'}, []),
+        ({"x-business-use-case-usage": "[" * 2000}, []),
     ],
 )
 def test_what_headers_tell(headers, told):

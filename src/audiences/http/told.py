@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
+import orjson
 
 from audiences.http.wire import SIGN_IN, Around
 
@@ -37,6 +39,10 @@ ROLLING = (
 # `"name";r=50;t=30` and `"name";q=100;w=60`; in older drafts `limit=100, remaining=50, reset=30` and `100;w=60`.
 # https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10, …-07
 LEFT, POLICY = "ratelimit", "ratelimit-policy"
+# JSON: shares used of what is allowed, in percent, by account and kind of call, and the minutes until calls are let in.
+# https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+USAGE, REGAINED = "x-business-use-case-usage", "estimated_time_to_regain_access"
+SHARES = ("call_count", "total_cputime", "total_time")
 
 EPOCH = 1e9  # from here on a number of seconds is a moment
 FURTHEST = 31 * 86400.0  # seconds; nobody counts calls, or asks to wait, for longer than a month: it is something else
@@ -90,6 +96,8 @@ def quotas(answer: httpx.Response, now: Callable[[], datetime]) -> Iterator[Left
             yield from _window(most, length / 1000, int(calls))
     if LEFT in headers or POLICY in headers:
         yield from _drafted(_items(headers.get(LEFT, "")), _items(headers.get(POLICY, "")))
+    if USAGE in headers:
+        yield from _used(headers[USAGE])
 
 
 class Judged(Around):
@@ -155,6 +163,15 @@ def _drafted(
         calls, seconds = _number(said.get("r")), _number(said.get("t"))
         if name not in others and calls is not None and seconds is not None:
             yield from _left(calls, seconds)
+
+
+def _used(words: str) -> Iterator[Left]:
+    """No call is left where any share is used up. Shares below that tell nothing of a number of calls."""
+    with suppress(AttributeError, TypeError, ValueError):
+        for kinds in orjson.loads(words).values():
+            for each in kinds:
+                if max(float(each.get(share, 0)) for share in SHARES) >= 100:
+                    yield from _left(0, 60 * float(each.get(REGAINED, 0)))
 
 
 def _items(words: str) -> dict[str, dict[str, str]]:
