@@ -17,7 +17,7 @@ help: ## show this help
 demo: .venv/ready ## move real customers into lists, twice, with a day between
 	@$(BIN)/audiences demo
 
-# .ci/run asks for coverage, which costs half as much time again. LONGER=1 tells more of the random histories.
+# .ci/run asks for coverage, which costs half as much time again, and with LONGER=1 for more of the random histories.
 COVER ?=
 export LONGER
 test: .venv/ready ## run every test

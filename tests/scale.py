@@ -1,4 +1,4 @@
-"""How far the tests go: `LONGER=1` lets those that tell random histories tell more, `THOROUGH=1` very many more."""
+"""How far tests go: `LONGER=1`, as in `.ci/run`, lets those that tell histories tell more, `THOROUGH=1` very many."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from scale import times
 from test_every_connector import cases
 from world import World
 
-STEPS = times(50, 10_000, 150)  # events for each connector, at least
+STEPS = times(15, 10_000, 50)  # events for each connector, at least
 HEADER = """-- /// audience
 -- about = "A test"
 -- owner = "tests@example.com"

@@ -183,7 +183,7 @@ def test_status_tells_a_pause(tmp_path):
     asks(project, 2000)
 
     assert "host asks" not in before.out
-    assert re.search(rf"never ran; no call for {LEFT} s more, as webhook's host asks\n", project.types("status").out)
+    assert re.search(rf"never ran; no call for {LEFT} s more, as webhook's host asks", project.types("status").out)
     told = {each["sync"]: each["waits"] for each in project.types("status", "--json").told["syncs"]}
     assert 1900 < told.pop("hooked.webhook") <= 2000
     assert told == {"team.file": 0}

@@ -62,7 +62,7 @@ def refused_credentials(world):
 
 
 def stopped(world):
-    asked = iter([False])
+    asked = iter([False, False])  # before the sync, and before its first batch
     assert world.sync(stop=lambda: next(asked, True)).outcome == "stopped"
 
 
@@ -96,7 +96,7 @@ def test_a_removal_that_was_broken_off_is_guarded_anew(world):
     """
     world.sync()
     world.people(*TEAM[:10])
-    asked = iter([False])
+    asked = iter([False, False])  # before the sync, and before its first batch
     assert world.sync(force=True, stop=lambda: next(asked, True)).outcome == "stopped"
     assert len(world.receiver.holds()) == 30
 
