@@ -26,6 +26,7 @@ HOSTS = {
     "hubspot": {"api.hubapi.com"},
     "iterable": {"api.eu.iterable.com", "api.iterable.com"},
     "klaviyo": {"a.klaviyo.com"},
+    "loops": {"app.loops.so"},
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
     "pipedrive": {"api.pipedrive.com"},
