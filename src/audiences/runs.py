@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, fields
 
-from sqlalchemy import ColumnElement, func, insert, inspect, or_, select, text, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, inspect, or_, select, text, update
 
 from audiences import state
 from audiences.plan import Plan
@@ -136,12 +136,17 @@ def found(known: State, id_: str) -> list[Run]:
     return _found(known, state.run.c.id.startswith(id_, autoescape=True), 2, _there(known))
 
 
-def newest(known: State, sync: str) -> tuple[Run | None, float | None]:
-    """The newest run of a sync that ended; and when one last ended well: delivered, accepted, or nothing to do."""
-    r = state.run.c
-    ended = _found(known, (r.sync == sync) & r.ended.is_not(None), 1)
-    good = _found(known, (r.sync == sync) & r.result.in_(GOOD), 1)
-    return (ended[0] if ended else None), (good[0].ended if good else None)
+def newest(known: State, syncs: Iterable[str]) -> dict[str, tuple[Run, float | None]]:
+    """Of each sync that has run its newest run that ended, and when one last ended well (as GOOD says)."""
+    r, found = state.run.c, dict[str, tuple[Run, float | None]]()
+    mine = select(state.run).where(r.sync == bindparam("name")).order_by(r.started.desc()).limit(1)
+    with known.begin() as connection:
+        for name in syncs:
+            run = connection.execute(mine.where(r.ended.is_not(None)), {"name": name}).mappings().one_or_none()
+            if run:
+                good = connection.execute(mine.where(r.result.in_(GOOD)), {"name": name}).mappings().one_or_none()
+                found[name] = Run(**run), good["ended"] if good else None
+    return found
 
 
 def _there(known: State) -> set[str]:
@@ -150,7 +155,7 @@ def _there(known: State) -> set[str]:
         return {column["name"] for column in inspect(connection).get_columns("run")}
 
 
-def _found(known: State, which: ColumnElement[bool], most: int, there: Container[str] = COLUMNS) -> list[Run]:
+def _found(known: State, which: ColumnElement[bool], most: int, there: Container[str]) -> list[Run]:
     columns = [state.run.c[name] for name in COLUMNS if name in there]
     with known.begin() as connection:
         newest = select(*columns).where(which).order_by(state.run.c.started.desc()).limit(most)

@@ -86,11 +86,11 @@ class Standing(Collector):
 
     def _syncs(self, names: Sequence[str]) -> Iterator[Metric]:
         began = time.monotonic()
-        standing = {name: runs.newest(self.state, name) for name in names}
+        standing = runs.newest(self.state, names)
         for metric, (what, column) in OF_A_RUN.items():
-            yield _gauge(metric, what, {name: getattr(run, column) for name, (run, _) in standing.items() if run})
-        ended = {name: run.ended for name, (run, _) in standing.items() if run and run.ended}
-        took = {name: run.ended - run.started for name, (run, _) in standing.items() if run and run.ended}
+            yield _gauge(metric, what, {name: getattr(run, column) for name, (run, _) in standing.items()})
+        ended = {name: run.ended for name, (run, _) in standing.items() if run.ended}
+        took = {name: run.ended - run.started for name, (run, _) in standing.items() if run.ended}
         good = {name: at for name, (_, at) in standing.items() if at}
         yield _gauge("audiences_last_run_timestamp_seconds", "When the newest run ended.", ended)
         yield _gauge("audiences_last_run_duration_seconds", "How long the newest run took.", took)
