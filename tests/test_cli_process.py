@@ -6,6 +6,8 @@ import io
 import os
 import pty
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, redirect_stderr
@@ -181,6 +183,26 @@ def test_a_long_query_hears_a_signal(project):
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(ENOUGH) == 143
+
+
+LOCKED = """
+import os, signal
+from audiences.cli.signals import Signals
+with Signals(60) as signals:
+    with signals.asked._cond:
+        os.kill(os.getpid(), signal.SIGTERM)
+    signals.asked.wait()
+"""
+
+
+def test_a_signal_waits_for_no_lock_of_what_it_interrupts():
+    """
+    One that comes while the main thread holds the lock of the very event that tells of it is heard all the same.
+    """
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", LOCKED], env=where, capture_output=True, text=True, timeout=ENOUGH)
+
+    assert (ended.returncode, ended.stderr.partition(":")[0]) == (0, "stopping")
 
 
 @contextmanager
