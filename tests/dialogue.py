@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 
 from audiences import Member, connectors, http
+from audiences.http.wire import SIGN_IN
 from test_every_connector import ROOTS, Clock, sandbox_of
 
 ADA, ZOE = "ada@example.com", "zoe@example.com"
@@ -26,9 +27,11 @@ class Dialogue:
         self.far, self.calls, self.clock = sandbox_of(self.path).Sandbox(), [], Clock()
 
     def speak(self, before=lambda request: None, send=("email",), **options):
-        """A connector. `before` sees each request first, and may answer it itself."""
+        """A connector. `before` sees each request first, and may answer it itself; sign-ins are not its business."""
 
         def answer(request):
+            if SIGN_IN in request.extensions:
+                return self.far(request)
             body = json.loads(request.content) if request.content else None
             self.calls.append((request.method, request.url.raw_path.decode(), body))
             return before(request) or self.far(request)

@@ -34,6 +34,7 @@ HOSTS = {
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
     "sendgrid": {"api.sendgrid.com"},
     "webhook": {"receiver.example.com"},
+    "zoho_crm": {"accounts.zoho.com", "accounts.zoho.eu", "www.zohoapis.com", "www.zohoapis.eu"},
 }
 
 SHIPPED = connectors.shipped("connectors")
