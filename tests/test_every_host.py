@@ -28,6 +28,7 @@ HOSTS = {
     "klaviyo": {"a.klaviyo.com"},
     "loops": {"app.loops.so"},
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
+    "mailerlite": {"connect.mailerlite.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
     "pipedrive": {"api.pipedrive.com"},
     "resend": {"api.resend.com"},
