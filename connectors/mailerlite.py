@@ -38,7 +38,8 @@ from pydantic import SecretStr
 
 from audiences import Category, Connector, DefinitionError, Limits, Member, Proof, Receipt
 
-PAGE = 1000  # of subscribers and groups; fields come 100 a page, which is all that there may be
+PAGE = 100  # of groups and fields, as MailerLite shows them; what is more than it takes is not documented
+SUBSCRIBERS = 1000  # a page, at most
 STATUSES = ("active", "unsubscribed", "unconfirmed", "bounced", "junk")  # a group lists the active ones where not asked
 GONE = {"expect": {404}}
 MAY_REFUSE = {"expect": {422}}
@@ -114,7 +115,7 @@ class Mailerlite(Connector):
     def members(self, list_id: str) -> Iterator[Mapping[str, object]]:
         self._check(list_id)
         for status in STATUSES:
-            asked: dict[str, str | int] = {"filter[status]": status, "limit": PAGE}
+            asked: dict[str, str | int] = {"filter[status]": status, "limit": SUBSCRIBERS}
             while True:
                 said = self.http.get(f"/groups/{list_id}/subscribers", params=asked).json()
                 yield from ({"email": each["email"]} for each in said["data"])
@@ -124,7 +125,7 @@ class Mailerlite(Connector):
 
     def _named(self, name: str) -> list[int]:
         """The ids of the groups with exactly this name, the oldest first."""
-        groups = self._all("/groups", PAGE, **{"filter[name]": name})
+        groups = self._all("/groups", **{"filter[name]": name})
         return sorted(int(each["id"]) for each in groups if each["name"] == name)
 
     def _check(self, list_id: str) -> None:
@@ -142,7 +143,7 @@ class Mailerlite(Connector):
         """Learn once what fields there are. Raises DefinitionError for one that is not there."""
         if names <= self.known:
             return
-        self.known = {each["key"] for each in self._all("/fields", 100)}
+        self.known = {each["key"] for each in self._all("/fields")}
         if unknown := sorted(names - self.known):
             do = f"add it under Subscribers > Fields, or send one of: {', '.join(sorted(self.known))}"
             raise DefinitionError(f"{unknown[0]!r} is the key of no field in MailerLite", do=do)
@@ -212,10 +213,10 @@ class Mailerlite(Connector):
         shown = (body or {}).get("data") or {}
         return bool(self.identity["email"].of(str(shown.get("email"))) == self.ident(member))
 
-    def _all(self, path: str, size: int, **query: str) -> Iterator[Mapping[str, Any]]:
+    def _all(self, path: str, **query: str) -> Iterator[Mapping[str, Any]]:
         """Everything that a call lists, page by page."""
         for number in count(1):
-            asked: Mapping[str, str | int] = {**query, "limit": size, "page": number}
+            asked: Mapping[str, str | int] = {**query, "limit": PAGE, "page": number}
             said = self.http.get(path, params=asked).json()
             yield from said["data"]
             if number >= said["meta"]["last_page"]:

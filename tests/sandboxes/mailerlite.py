@@ -184,7 +184,7 @@ def shown(number, person):
 
 
 def page(everything, asked):
-    size, number = int(asked.get("limit", 25)), int(asked.get("page", 1))
+    size, number = min(int(asked.get("limit", 25)), 100), int(asked.get("page", 1))
     pages = max(1, -(-len(everything) // size))
     return 200, {"data": everything[size * (number - 1) : size * number], "meta": {"last_page": pages}}
 
