@@ -9,6 +9,7 @@ import pytest
 
 from audiences import Member
 from audiences.errors import BatchRefused, Deferred, DefinitionError
+from audiences.http import watching
 from dialogue import ADA, ZOE, Dialogue
 
 FIELDS = ["Email", "NPS_Score"]
@@ -155,18 +156,22 @@ def test_one_wrong_value_spoils_one_member(zoho, alone):
     assert (zoho.far.tags_of(ada), zoho.far.tags_of(zoe)) == ([], [] if alone else [LIST])
 
 
-@pytest.mark.parametrize("part", ["/Contacts", "/actions/add_tags"])
-def test_a_call_that_is_refused_whole_is_halved(zoho, part):
+@pytest.mark.parametrize(("part", "applied"), [("/Contacts", False), ("/actions/add_tags", True)])
+def test_a_call_that_is_refused_whole_is_halved(zoho, part, applied):
     """
-    A 400 that speaks of no record is told in Zoho's words, for the worker to find out whose fault it is.
+    A 400 that speaks of no record is told in Zoho's words, for the worker to find out whose fault it is. Only an
+    update before it leaves a doubt: a query is a mere look.
     """
     zoho.far.record(Email=ADA)
     said = {"status": "error", "code": "INVALID_DATA", "message": "body", "details": {}}
     remote = zoho.speak(lambda call: httpx.Response(400, json=said) if call.url.path.endswith(part) else None, FIELDS)
 
-    with pytest.raises(BatchRefused) as refusal:
-        remote.upsert(remote.prepare(LIST), told(ADA, NPS_Score=3))
+    tag = remote.prepare(LIST)
+
+    with watching() as trace, pytest.raises(BatchRefused) as refusal:
+        remote.upsert(tag, told(ADA, NPS_Score=3))
     assert refusal.value.reason == "INVALID_DATA: body"
+    assert trace.applied is applied
 
 
 @pytest.mark.parametrize("verb", ["upsert", "remove"])
