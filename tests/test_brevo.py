@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import json
 
 import httpx
 import pytest
 
-import story
-from audiences import Member, project
+from audiences import Member
 from audiences.errors import Deferred, DefinitionError, DeliveryError
-from test_every_connector import ROOTS, Clock, sandbox_of
-from world import HEADER, World
+from dialogue import documented, fixtures
 
-FILE = ROOTS[0] / "connectors" / "brevo.py"
-SHOWN = """-- [sync.webhook]
--- list = "L"
--- send = ["email", "nps"]"""
+dialogue, far, speak = fixtures("brevo")
 
 
 @pytest.fixture
-def far():
-    """Brevo, in memory."""
-    return sandbox_of(FILE).Sandbox()
-
-
-@pytest.fixture
-def calls():
-    return []
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def speak(far, calls, clock, tmp_path):
-    """A connector; `before` sees each request first, and may answer it itself."""
-
-    def speak(before=lambda request: None, **options):
-        def answer(request):
-            calls.append(request)
-            return before(request) or far(request)
-
-        line = {"transport": httpx.MockTransport(answer), "sleep": clock.sleep, "clock": clock}
-        return story.remote(FILE, options, far, story.account(far, tmp_path), **line)
-
-    return speak
+def calls(dialogue):
+    return dialogue.requests
 
 
 def people(*names, **fields):
@@ -148,22 +116,15 @@ def test_no_call_unblocks_anyone(far, speak, calls, new):
     assert not [body for body in bodies(calls) if {"emailBlacklisted", "smsBlacklisted"} & body.keys()]
 
 
-def test_a_contact_whose_making_was_not_answered_is_there(far, speak):
+def test_a_contact_whose_making_was_not_answered_is_there(dialogue, far, speak):
     """
     Made by a call whose answer was lost, it is refused the second time, found, and accepted.
     """
-    lost = []
-
-    def before(request):
-        if request.method == "POST" and request.url.path.endswith("/contacts") and not lost:
-            lost.append(far(request))
-            raise httpx.ReadTimeout("no answer")
-
-    remote, [zoe] = speak(before, new="blocklisted"), people("zoe", NPS=3)
+    remote, [zoe] = speak(dialogue.losing("POST", "/contacts$"), new="blocklisted"), people("zoe", NPS=3)
 
     receipt = remote.upsert(remote.prepare(far.list), [zoe])
 
-    assert lost
+    assert [path for method, path, _ in dialogue.calls if method == "POST"][1:] == ["/v3/contacts"] * 2
     assert receipt.accepted == {"zoe"}
     assert far.holds(zoe.fields)
 
@@ -281,14 +242,14 @@ def test_a_list_that_is_gone_is_no_members_fault(speak, verb, name):
         getattr(speak(), verb)(name, people("ada"))
 
 
-def test_it_waits_as_long_as_brevo_says(far, speak, clock):
+def test_it_waits_as_long_as_brevo_says(dialogue, far, speak):
     """
     The seconds of its own header are waited for; an hour's calls used up, the sync is deferred.
     """
     wait = [7]
     remote = speak(lambda request: far.throttled(wait.pop()) if wait else None)
     remote.check()
-    waited = clock.now
+    waited = dialogue.clock.now
     wait.append(3000)
 
     with pytest.raises(Deferred):
@@ -312,13 +273,7 @@ def test_the_manual_is_right(tmp_path):
     """
     The section that the docstring shows, in an audience file, is taken as it stands.
     """
-    manual = ast.get_docstring(ast.parse(FILE.read_text(encoding="utf-8")))
-    start = manual.index("[sync.brevo]")
-    section = "\n".join(f"-- {line.strip()}" for line in manual[start : manual.index("\n\n", start)].splitlines())
-    world = World(tmp_path, "brevo")
-    world.define(text=HEADER.replace(SHOWN, section).replace("select id, email, nps", "select *"))
-
-    found = project.load(world.folder, "duckdb")
+    found = documented("brevo", tmp_path)
 
     assert not found.errors
     assert found.bindings["team.brevo"].identity == {"email": "caseless"}

@@ -5,13 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from audiences import Member
 from audiences.errors import Deferred, DefinitionError, DeliveryError
-from dataverse import ADA, ZOE, Environment, told
+from dialogue import ADA, SHOWN, ZOE, fixtures
 from world import HEADER, World
 
-SHOWN = """-- [sync.webhook]
--- list = "L"
--- send = ["email", "nps"]"""
 SECTION = """-- [sync.dynamics365]
 -- list = "L"
 -- send = { emailaddress1 = "email", new_nps = "nps" }
@@ -19,19 +17,12 @@ SECTION = """-- [sync.dynamics365]
 """
 
 
-@pytest.fixture
-def dataverse(tmp_path):
-    return Environment(tmp_path)
+dialogue, far, speak = fixtures("dynamics365", send=("emailaddress1", "new_nps"), identify="emailaddress1")
 
 
-@pytest.fixture
-def far(dataverse):
-    return dataverse.far
-
-
-@pytest.fixture
-def speak(dataverse):
-    return dataverse.speak
+def told(*addresses, **fields):
+    """Members with these addresses, keyed by them, and a score."""
+    return [Member(each, {"emailaddress1": each, "new_nps": 3, **fields}, n) for n, each in enumerate(addresses)]
 
 
 @pytest.fixture
@@ -41,7 +32,7 @@ def ada(far):
 
 
 @pytest.mark.parametrize("opted_out", [True, False])
-def test_an_opt_out_stays_as_it_is(speak, far, ada, opted_out):
+def test_an_opt_out_stays_as_it_is(dialogue, speak, far, ada, opted_out):
     """
     Whoever does not want bulk mail stays so through add, update and removal, and no call has a word on it.
     """
@@ -52,7 +43,7 @@ def test_an_opt_out_stays_as_it_is(speak, far, ada, opted_out):
     for verb in (remote.upsert, remote.upsert, remote.remove):
         assert verb(marketing, told(ADA)).accepted == {ADA}
         assert far.tables["contacts"][ada]["donotbulkemail"] is opted_out
-    assert not any(b"donot" in call.content for call in remote.calls)
+    assert not any(b"donot" in call.content for call in dialogue.requests)
 
 
 @pytest.mark.parametrize("name", ["donotbulkemail", "donotemail", "donotsendmm", "followemail"])
@@ -97,13 +88,13 @@ def test_a_record_deleted_meanwhile_is_not_made_anew(speak, far, ada):
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PATCH", "/lists("), ("POST", "AddMemberList"), ("DELETE", "/listmembers(")]
+    ("method", "path"), [("PATCH", "/lists"), ("POST", "AddMemberList"), ("DELETE", "/listmembers")]
 )
-def test_a_lost_answer_leaves_one_list_and_nobody_refused(dataverse, speak, far, ada, method, path):
+def test_a_lost_answer_leaves_one_list_and_nobody_refused(dialogue, speak, far, ada, method, path):
     """
     A call that was applied and is made again finds done what it was for.
     """
-    remote = speak(before=dataverse.losing(method, path))
+    remote = speak(before=dialogue.losing(method, path))
     marketing = remote.prepare("L")
 
     assert remote.upsert(marketing, told(ADA)).accepted == {ADA}
@@ -171,7 +162,7 @@ def test_a_list_that_cannot_be_changed_is_refused(speak, far, ada, change):
     assert "new_nps" not in far.tables["contacts"][ada]
 
 
-def test_a_long_list_is_read_page_by_page_from_its_own_host(speak, far):
+def test_a_long_list_is_read_page_by_page_from_its_own_host(dialogue, speak, far):
     """
     Everybody on it; a link to the next page that names another host is followed at the account's own.
     """
@@ -188,10 +179,10 @@ def test_a_long_list_is_read_page_by_page_from_its_own_host(speak, far):
 
     reader = speak(before=astray)
     assert [each["emailaddress1"] for each in reader.members(marketing)] == people
-    assert {call.url.host for call in reader.calls} == {"login.microsoftonline.com", "acme.crm4.dynamics.com"}
+    assert {call.url.host for call in dialogue.requests} == {"login.microsoftonline.com", "acme.crm4.dynamics.com"}
 
 
-def test_calls_cost_what_the_page_says(speak, far):
+def test_calls_cost_what_the_page_says(dialogue, speak, far):
     """
     Fifty are found in five calls and looked up in one; each is updated and added by one more, and removed by one.
     """
@@ -201,14 +192,14 @@ def test_calls_cost_what_the_page_says(speak, far):
     remote, costs = speak(), []
     marketing = remote.prepare("L")
     for verb in (remote.upsert, remote.upsert, remote.remove):
-        before = len(remote.calls)
+        before = len(dialogue.requests)
         verb(marketing, told(*people))
-        costs.append(len(remote.calls) - before)
+        costs.append(len(dialogue.requests) - before)
 
     assert costs == [5 + 1 + 100, 5 + 1 + 50, 5 + 1 + 50 + 1]
 
 
-def test_a_throttle_is_waited_for_as_long_as_it_asks(dataverse, speak, far):
+def test_a_throttle_is_waited_for_as_long_as_it_asks(dialogue, speak, far):
     """
     A 429 has its Retry-After, and one that asks for more than a run waits defers the sync.
     """
@@ -217,28 +208,28 @@ def test_a_throttle_is_waited_for_as_long_as_it_asks(dataverse, speak, far):
 
     with pytest.raises(Deferred):
         remote.check()
-    assert 20 <= dataverse.clock.now < 30
+    assert 20 <= dialogue.clock.now < 30
 
 
-def test_each_region_has_its_host(dataverse, speak):
+def test_each_region_has_its_host(dialogue, speak):
     """
     Calls go to the environment of the settings; the secret goes to no other host.
     """
-    remote = speak(more=dataverse.far.elsewhere)
+    remote = speak(settings=dialogue.far.elsewhere)
     remote.prepare("L")
 
-    assert {call.url.host for call in remote.calls} == {"login.microsoftonline.com", "acme.crm.dynamics.com"}
+    assert {call.url.host for call in dialogue.requests} == {"login.microsoftonline.com", "acme.crm.dynamics.com"}
     with pytest.raises(DefinitionError, match="DYNAMICS365_URL"):
-        speak(more={"DYNAMICS365_URL": "https://acme.crm4.dynamics.com.example.com"})
+        speak(settings={"DYNAMICS365_URL": "https://acme.crm4.dynamics.com.example.com"})
 
 
-def test_a_file_a_list_and_back(tmp_path, far, ada):
+def test_a_file_a_list_and_back(dialogue, tmp_path, far, ada):
     """
     From SQL to list, where the file says that it knows the connector is experimental; without that word, nothing.
     """
     world = World(tmp_path, "dynamics365")
     world.receiver = far
-    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in far.settings.items()))
+    dialogue.account()
     text = HEADER.replace(SHOWN, SECTION + "-- experimental = true").replace("{more}", "-- [guard]\n-- removed = 1.0\n")
     world.define(text=text)
     world.people((1, ADA.upper(), 3), (2, ZOE, 4))

@@ -2,57 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import json
 
 import httpx
 import pytest
 
-import story
-from audiences import BatchRefused, Member, project
+from audiences import BatchRefused, Member
 from audiences.errors import Deferred, DefinitionError, DeliveryError
-from test_every_connector import ROOTS, Clock, sandbox_of
+from dialogue import SHOWN, documented, fixtures
 from world import HEADER, World
 
-FILE = ROOTS[0] / "connectors" / "klaviyo.py"
-SHOWN = """-- [sync.webhook]
--- list = "L"
--- send = ["email", "nps"]"""
 SECTION = """-- [sync.klaviyo]
 -- list = "NPS / détracteurs (2026), all"
 -- send = ["email", "nps"]
 -- new = "never_subscribed\""""
 
 
-@pytest.fixture
-def far():
-    """Klaviyo, in memory."""
-    return sandbox_of(FILE).Sandbox()
+dialogue, far, speak = fixtures("klaviyo", new="never_subscribed")
 
 
 @pytest.fixture
-def calls():
-    return []
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def speak(far, calls, clock, tmp_path):
-    """A connector; `before` sees each request first, and may answer it itself."""
-
-    def speak(before=lambda request: None, new="never_subscribed", **options):
-        def answer(request):
-            calls.append(request)
-            return before(request) or far(request)
-
-        line = {"transport": httpx.MockTransport(answer), "sleep": clock.sleep, "clock": clock}
-        return story.remote(FILE, {**options, "new": new}, far, story.account(far, tmp_path), **line)
-
-    return speak
+def calls(dialogue):
+    return dialogue.requests
 
 
 def people(*names, **fields):
@@ -115,18 +86,16 @@ def test_a_stranger_is_refused(far, speak):
     assert remote.upsert("L00000", people("zoe")).ticket is None
 
 
-def test_a_name_with_a_meaning_is_refused(speak, far):
+def test_a_name_with_a_meaning_is_refused(speak):
     """
     `$consent` and its like are no properties of one's own; the error says to leave the sign out.
     """
-    far.member = lambda n: {"email": f"person{n}@example.com", "$consent": ["email"]}
-
     with pytest.raises(DefinitionError, match=r"\$consent") as error:
-        speak()
+        speak(send=["email", "$consent"])
     assert "without the `$`" in error.value.do
 
 
-def test_the_identifier_has_to_be_sent(speak, far):
+def test_the_identifier_has_to_be_sent(speak):
     """
     What a profile goes by is among the fields, and the error says how to choose another.
     """
@@ -139,7 +108,7 @@ def test_a_profile_goes_by_an_id_of_ones_own(far, speak):
     """
     With identify = "external_id" people are found by it to remove them, and read back; a new address is no move.
     """
-    remote = speak(identify="external_id")
+    remote = speak(identify="external_id", send=["email", "external_id"])
     listed, ada = remote.prepare(far.list), {"email": "ada@example.com", "external_id": "C-1"}
     for fields in (ada, {**ada, "email": "lovelace@example.com"}):
         remote.upsert(listed, [Member("k", fields)])
@@ -318,7 +287,7 @@ def test_an_identifier_that_a_filter_cannot_hold_is_refused(far, speak, new):
     assert not remote.remove(listed, members).rejected
 
 
-def test_a_days_lists_used_up(far, speak, clock):
+def test_a_days_lists_used_up(dialogue, far, speak):
     """
     A pause of hours, as after the 150 lists that may be made a day, defers the sync; one of seconds is waited for.
     """
@@ -329,15 +298,15 @@ def test_a_days_lists_used_up(far, speak, clock):
 
     with pytest.raises(Deferred):
         remote.prepare(far.list)
-    assert clock.now >= 7
+    assert dialogue.clock.now >= 7
 
 
-def test_a_sync_is_accepted_then_delivered(far, tmp_path):
+def test_a_sync_is_accepted_then_delivered(dialogue, far, tmp_path):
     """
     The first run hands in a job; the next one, once it is done, acknowledges those imported and refuses the other.
     """
     world = World(tmp_path, "klaviyo")
-    story.account(far, tmp_path)
+    dialogue.account()
     world.receiver, far.fails = far, {"bob@example.com": "no such mailbox"}
     world.define(text=HEADER.replace(SHOWN, SECTION))
     world.people((1, "ada@example.com", 3), (2, "bob@example.com", 4))
@@ -354,13 +323,7 @@ def test_the_manual_is_right(tmp_path):
     """
     The section that the docstring shows, in an audience file, is taken as it stands.
     """
-    manual = ast.get_docstring(ast.parse(FILE.read_text(encoding="utf-8")))
-    start = manual.index("[sync.klaviyo]")
-    section = "\n".join(f"-- {line.strip()}" for line in manual[start : manual.index("\n\n", start)].splitlines())
-    world = World(tmp_path, "klaviyo")
-    world.define(text=HEADER.replace(SHOWN, section).replace("select id, email, nps", "select *"))
-
-    found = project.load(world.folder, "duckdb")
+    found = documented("klaviyo", tmp_path)
 
     assert not found.errors
     assert found.bindings["team.klaviyo"].identity == {"email": "caseless"}

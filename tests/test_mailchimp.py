@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from audiences.errors import DefinitionError
-from chimp import ADA, ZOE, Chimp, mailchimp, told
+from dialogue import ADA, ZOE, fixtures, told
 from world import World
 
 OTHERS = ["cleaned", "pending", "transactional"]  # tests/test_every_consent.py has those who signed up and who left
@@ -31,24 +31,12 @@ with_or_without_fields = pytest.mark.parametrize("fields", [{}, {"FNAME": "Ada"}
 either_new = pytest.mark.parametrize("new", ["refuse", "transactional"])
 
 
-@pytest.fixture
-def chimp(tmp_path):
-    return Chimp(tmp_path)
+dialogue, far, speak = fixtures("mailchimp", audience_id="a1b2c3d4e5")
 
 
 @pytest.fixture
-def far(chimp):
-    return chimp.far
-
-
-@pytest.fixture
-def speak(chimp):
-    return chimp.speak
-
-
-@pytest.fixture
-def calls(chimp):
-    return chimp.calls
+def calls(dialogue):
+    return dialogue.calls
 
 
 def statuses(value):
@@ -66,7 +54,7 @@ def test_a_status_stays_as_it_is(far, speak, status, fields, new):
     Through add, update and removal: who bounced, has yet to confirm, or is written to about orders alone stays so.
     """
     far.contact(ADA, status)
-    remote = speak(new)
+    remote = speak(new=new)
     tag = remote.prepare("Detractors")
 
     for verb in (remote.upsert, remote.upsert, remote.remove):
@@ -81,7 +69,7 @@ def test_no_call_speaks_of_a_status(far, speak, calls, fields):
     Of all that is sent, only the making of a contact names a status: transactional, and only where there is none.
     """
     far.contact(ADA, "unsubscribed")
-    remote = speak("transactional")
+    remote = speak(new="transactional")
     tag = remote.prepare("Detractors")
 
     for verb in (remote.upsert, remote.upsert, remote.remove):
@@ -96,7 +84,7 @@ def test_a_stranger_is_refused(far, speak, fields):
     Who is no contact is not made one, and the reason names the option that would.
     """
     far.contact(ADA, "subscribed")
-    remote = speak("refuse")
+    remote = speak(new="refuse")
 
     receipt = remote.upsert(remote.prepare("Detractors"), told(ADA, ZOE, **fields))
 
@@ -110,7 +98,7 @@ def test_a_stranger_becomes_transactional(far, speak, fields):
     """
     With new = "transactional" a stranger is made a contact of that status, with the fields that are sent, and tagged.
     """
-    remote = speak("transactional")
+    remote = speak(new="transactional")
 
     receipt = remote.upsert(remote.prepare("Detractors"), told(ZOE, **fields))
 
@@ -123,7 +111,7 @@ def test_who_opts_out_meanwhile_stays_out(far, speak):
     """
     Someone who signs up and leaves again between two calls of one batch is not touched by the second.
     """
-    remote = speak("transactional", before=lambda request: request.method == "PUT" and far.contact(ZOE, "unsubscribed"))
+    remote = speak(lambda request: request.method == "PUT" and far.contact(ZOE, "unsubscribed"), new="transactional")
 
     receipt = remote.upsert(remote.prepare("Detractors"), told(ZOE, FNAME="Zoë"))
 
@@ -135,7 +123,7 @@ def test_who_was_deleted_for_good_is_refused(speak):
     """
     An address that its owner had deleted for ever is refused in Mailchimp's words; the others are taken.
     """
-    remote = speak("transactional")
+    remote = speak(new="transactional")
 
     receipt = remote.upsert(remote.prepare("Detractors"), told(ADA, "forgotten@example.com", FNAME="Ada"))
 
@@ -149,7 +137,7 @@ def test_an_archived_contact_is_refused(far, speak, fields, new):
     Who was archived stays archived and untagged: whether they had opted out before is not told.
     """
     far.contact(ADA, "archived")
-    remote = speak(new)
+    remote = speak(new=new)
 
     receipt = remote.upsert(remote.prepare("Detractors"), told(ADA, **fields))
 
@@ -157,7 +145,7 @@ def test_an_archived_contact_is_refused(far, speak, fields, new):
     assert (far.status(ADA), far.tags(ADA)) == ("archived", [])
 
 
-def test_who_is_archived_while_listed_is_refused(chimp, far, speak):
+def test_who_is_archived_while_listed_is_refused(dialogue, far, speak):
     """
     An update of someone who was archived since is refused, though the tag is still there, and tags nobody.
     """
@@ -170,7 +158,7 @@ def test_who_is_archived_while_listed_is_refused(chimp, far, speak):
     receipt = remote.upsert(tag, told(ADA, FNAME="Zoë"))
 
     assert "archived" in receipt.rejected[ADA]
-    assert chimp.sent("POST")[1:] == [
+    assert dialogue.sent("POST")[1:] == [
         {
             "members_to_add": [ADA],
         }
@@ -214,11 +202,11 @@ def test_who_has_the_tag_already_is_accepted(far, speak, fields):
     assert receipts[0] == receipts[1]
 
 
-def test_calls_cost_what_the_page_says(far, speak, calls):
+def test_calls_cost_what_the_page_says(dialogue, far, speak, calls):
     """
     A hundred are tagged by one call; with fields it is one more each, and one for the audience's fields.
     """
-    people = [f"person{n}@example.com" for n in range(mailchimp().limits.batch)]
+    people = [f"person{n}@example.com" for n in range(dialogue.cls.limits.batch)]
     for each in people:
         far.contact(each, "subscribed")
     remote = speak()
@@ -296,7 +284,7 @@ def test_one_wrong_value_spoils_one_member(far, speak):
         ({"HOME": {"addr1": "1 Way", "city": "Bonn", "state": "NW", "zip": "53111"}},) * 2,
     ],
 )
-def test_values_travel_as_their_field_wants_them(chimp, far, speak, fields, sent):
+def test_values_travel_as_their_field_wants_them(dialogue, far, speak, fields, sent):
     """
     Numbers stay numbers in a number and are text elsewhere, NULL empties a field, a struct fills an address.
     """
@@ -305,13 +293,13 @@ def test_values_travel_as_their_field_wants_them(chimp, far, speak, fields, sent
 
     remote.upsert(remote.prepare("Detractors"), told(ADA, **fields))
 
-    assert {"merge_fields": sent} in chimp.sent("PATCH")
+    assert {"merge_fields": sent} in dialogue.sent("PATCH")
 
 
 @pytest.mark.parametrize(
     "fields", [{"FNAME": True}, {"FNAME": ["secret"]}, {"NPS": {"a": "secret"}}, {"HOME": "secret"}]
 )
-def test_a_value_that_fits_no_field_is_refused(chimp, far, speak, fields):
+def test_a_value_that_fits_no_field_is_refused(dialogue, far, speak, fields):
     """
     Booleans, lists and misplaced structs are refused with the field's name and type, and never with the value.
     """
@@ -323,7 +311,7 @@ def test_a_value_that_fits_no_field_is_refused(chimp, far, speak, fields):
     [reason] = receipt.rejected.values()
     assert next(iter(fields)) in reason
     assert "secret" not in reason
-    assert not chimp.sent("PATCH")
+    assert not dialogue.sent("PATCH")
 
 
 def test_an_unknown_merge_field_stops_the_sync(far, speak, calls):

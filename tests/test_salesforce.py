@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from audiences import BatchRefused, Member
 from audiences.errors import DefinitionError
-from salesforce_org import ADA, CREATE, OWN, ZOE, Org, people, refused
+from dialogue import ADA, SHOWN, ZOE, fixtures
 from world import HEADER, World
 
-SHOWN = """-- [sync.webhook]
--- list = "L"
--- send = ["email", "nps"]"""
 SECTION = """-- [sync.salesforce]
 -- list = "L"
 -- send = { Email = "email", NPS__c = "nps" }
 -- identify = "Email\""""
 
 
-@pytest.fixture
-def org(tmp_path):
-    return Org(tmp_path)
+OWN, CREATE = {"new": "refuse"}, {"new": "create"}
+
+dialogue, far, speak = fixtures("salesforce", ("Customer_No__c", "LastName"), identify="Customer_No__c", **CREATE)
 
 
-@pytest.fixture
-def far(org):
-    return org.far
+def people(count=1, **fields):
+    """Members k0, k1 and so on, with the customer numbers C-0, C-1 and so on."""
+    return [Member(f"k{n}", {"Customer_No__c": f"C-{n}", "LastName": "Ada", **fields}, n) for n in range(count)]
 
 
-@pytest.fixture
-def speak(org):
-    return org.speak
+def refused(*codes):
+    """An answer about records, each refused with a code, or done where it is None."""
+    said = [{"success": not code, "id": "001", "errors": [{"statusCode": code, "message": "no"}] * bool(code)}
+            for code in codes]  # fmt: skip
+    return httpx.Response(200, json=said)
 
 
 @pytest.mark.parametrize("options", [OWN, CREATE], ids=["refuse", "create"])
 @pytest.mark.parametrize("opted_out", [True, False])
-def test_an_opt_out_stays_as_it_is(speak, far, options, opted_out):
+def test_an_opt_out_stays_as_it_is(dialogue, speak, far, options, opted_out):
     """
     Whoever has opted out of e-mail stays so through add, update and removal, and no call has a word on it.
     """
@@ -46,7 +46,7 @@ def test_an_opt_out_stays_as_it_is(speak, far, options, opted_out):
     for verb in (remote.upsert, remote.upsert, remote.remove):
         assert verb(campaign, people()).accepted == {"k0"}
         assert far.tables["Contact"][ada]["HasOptedOutOfEmail"] is opted_out
-    assert not any(b"OptedOut" in call.content for call in remote.calls)
+    assert not any(b"OptedOut" in call.content for call in dialogue.requests)
 
 
 @pytest.mark.parametrize("name", ["HasOptedOutOfEmail", "hasoptedoutoffax", "DoNotCall"])
@@ -115,11 +115,11 @@ def test_an_identifier_of_several_is_refused(speak, far, new):
     assert {each["LastName"] for each in far.tables["Contact"].values()} == {"Z"}
 
 
-def test_an_answer_that_was_lost_leaves_nobody_refused(org, speak, far):
+def test_an_answer_that_was_lost_leaves_nobody_refused(dialogue, speak, far):
     """
     A call that was applied and is made again finds everybody there already, which is what it was for.
     """
-    remote = speak(before=org.losing("/composite/sobjects"))
+    remote = speak(before=dialogue.losing("POST", "/composite/sobjects$"))
 
     assert remote.upsert(remote.prepare("L"), people(3)).accepted == {"k0", "k1", "k2"}
     assert len(far.tables["CampaignMember"]) == 3
@@ -177,7 +177,7 @@ def test_what_all_are_refused_for_may_be_nobodys_fault(speak, fields, code):
     assert code in refusal.value.reason
 
 
-def test_where_only_the_identifier_is_sent_no_record_is_written(speak, far):
+def test_where_only_the_identifier_is_sent_no_record_is_written(dialogue, speak, far):
     """
     Membership alone changes no record, whose automations would run.
     """
@@ -187,7 +187,7 @@ def test_where_only_the_identifier_is_sent_no_record_is_written(speak, far):
     receipt = remote.upsert(remote.prepare("L"), [Member("k0", {"Customer_No__c": "C-0"})])
 
     assert receipt.accepted == {"k0"}
-    assert "PATCH" not in {call.method for call in remote.calls}
+    assert "PATCH" not in {call.method for call in dialogue.requests}
 
 
 @pytest.mark.parametrize("number", ["O'Hara", "a\\'b", "') OR Id != ('", "x\n\t'", "50%_"])
@@ -217,7 +217,7 @@ def test_accounts_are_members_too(speak):
     assert list(remote.members(campaign)) == []
 
 
-def test_a_file_a_campaign_and_back(tmp_path, far):
+def test_a_file_a_campaign_and_back(dialogue, tmp_path, far):
     """
     From SQL to campaign: who enters is on it, who leaves is off, a stranger is refused, and nobody is deleted.
     """
@@ -225,7 +225,7 @@ def test_a_file_a_campaign_and_back(tmp_path, far):
         far.keep("Contact", {"Email": address, "LastName": "Z"})
     world = World(tmp_path, "salesforce")
     world.receiver = far
-    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in far.settings.items()))
+    dialogue.account()
     world.define(text=HEADER.replace(SHOWN, SECTION).replace("{more}", "-- [guard]\n-- removed = 1.0\n"))
 
     world.people((1, ADA, 3), (2, "kim@example.com", 4))

@@ -7,22 +7,10 @@ import pytest
 
 from audiences import Member
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError, DeliveryError
-from salesforce_org import ADA, CREATE, OWN, Org, people
+from dialogue import ADA, fixtures
+from test_salesforce import CREATE, OWN, people
 
-
-@pytest.fixture
-def org(tmp_path):
-    return Org(tmp_path)
-
-
-@pytest.fixture
-def far(org):
-    return org.far
-
-
-@pytest.fixture
-def speak(org):
-    return org.speak
+dialogue, far, speak = fixtures("salesforce", ("Customer_No__c", "LastName"), identify="Customer_No__c", **CREATE)
 
 
 def test_a_campaign_is_found_by_its_exact_name(speak, far):
@@ -39,12 +27,12 @@ def test_a_campaign_is_found_by_its_exact_name(speak, far):
     assert [each["Name"] for each in far.tables["Campaign"].values()] == ["detractors", "Detractors", name]
 
 
-def test_a_campaign_made_twice_is_one(org, speak, far):
+def test_a_campaign_made_twice_is_one(dialogue, speak, far):
     """
     After a lost answer, or by two runs at once, the older of two is the list, for whoever asks; beside one that a
     person has made, none is.
     """
-    made = speak(before=org.losing("/sobjects/Campaign")).prepare("L")
+    made = speak(before=dialogue.losing("POST", "/sobjects/Campaign$")).prepare("L")
     again, kept = speak().prepare("L"), [*far.tables["Campaign"]]
     far.keep("Campaign", {"Name": "L", "Description": "Spring"})
 
@@ -69,7 +57,7 @@ def test_a_campaign_that_is_gone_is_nobodys_fault(speak, far):
 
 
 @pytest.mark.parametrize("list_id", ["L", "' OR Id != '", "701000000000001é23"])
-def test_what_is_no_id_is_not_asked_for(speak, list_id):
+def test_what_is_no_id_is_not_asked_for(dialogue, speak, list_id):
     """
     An id that Salesforce does not have is an error of the file, and makes no call.
     """
@@ -77,7 +65,7 @@ def test_what_is_no_id_is_not_asked_for(speak, list_id):
 
     with pytest.raises(DefinitionError, match="is not the id of a campaign"):
         remote.upsert(list_id, people())
-    assert not remote.calls
+    assert not dialogue.requests
 
 
 def test_a_long_campaign_is_read_page_by_page(speak, far):
@@ -93,7 +81,7 @@ def test_a_long_campaign_is_read_page_by_page(speak, far):
 
 
 @pytest.mark.parametrize(("options", "expected"), [(CREATE, [3, 2, 2]), (OWN, [4, 3, 2])], ids=["create", "refuse"])
-def test_calls_cost_what_the_page_says(speak, options, expected):
+def test_calls_cost_what_the_page_says(dialogue, speak, options, expected):
     """
     So many calls to add 200, to update and to remove them; a run's first verb signs in and sees the campaign as well.
     """
@@ -104,14 +92,14 @@ def test_calls_cost_what_the_page_says(speak, options, expected):
         speak(**CREATE).remove(campaign, people(200))
     remote = speak(**options)
     for verb in (remote.upsert, remote.upsert, remote.remove):
-        before = len(remote.calls)
+        before = len(dialogue.requests)
         verb(campaign, people(200))
-        costs.append(len(remote.calls) - before)
+        costs.append(len(dialogue.requests) - before)
 
     assert costs == [expected[0] + 2, *expected[1:]]
 
 
-def test_the_days_calls_used_up_defer(org, speak, far):
+def test_the_days_calls_used_up_defer(dialogue, speak, far):
     """
     Nobody waits for a rolling day to pass, and the key is not blamed.
     """
@@ -119,10 +107,10 @@ def test_the_days_calls_used_up_defer(org, speak, far):
 
     with pytest.raises(Deferred, match="403: a quota is used up"):
         speak().check()
-    assert org.clock.now == 0
+    assert dialogue.clock.now == 0
 
 
-def test_a_busy_org_is_waited_for(org, speak):
+def test_a_busy_org_is_waited_for(dialogue, speak):
     """
     Too many long calls at once are the same 403 with other words, and pass; any other 403 is the account's fault.
     """
@@ -135,10 +123,10 @@ def test_a_busy_org_is_waited_for(org, speak):
 
     with pytest.raises(CredentialsRefused):
         remote.check()
-    assert 10 <= org.clock.now < 13
+    assert 10 <= dialogue.clock.now < 13
 
 
-def test_a_session_that_ends_is_renewed(speak, far):
+def test_a_session_that_ends_is_renewed(dialogue, speak, far):
     """
     Salesforce does not say how long a token lasts: one that it no longer takes is exchanged, and the call made again.
     """
@@ -147,7 +135,7 @@ def test_a_session_that_ends_is_renewed(speak, far):
     far.token = "not-a-real-second"
 
     assert remote.upsert(campaign, people()).accepted == {"k0"}
-    assert [call.url.path for call in remote.calls].count("/services/oauth2/token") == 2
+    assert [call.url.path for call in dialogue.requests].count("/services/oauth2/token") == 2
 
 
 def test_a_look_up_that_is_refused_shows_nobody(speak):
@@ -161,15 +149,15 @@ def test_a_look_up_that_is_refused_shows_nobody(speak):
     assert ADA not in str(refusal.value)
 
 
-def test_every_call_goes_to_the_account_and_runs_no_assignment_rule(org, speak):
+def test_every_call_goes_to_the_account_and_runs_no_assignment_rule(dialogue, speak):
     """
     Sign-in and calls go to the domain of the settings, and each says that no rule is to hand a lead to another.
     """
-    remote = speak(more=org.far.elsewhere)
+    remote = speak(settings=dialogue.far.elsewhere)
     remote.upsert(remote.prepare("L"), people())
 
-    assert {call.url.host for call in remote.calls} == {"acme--test.sandbox.my.salesforce.com"}
-    assert {call.headers.get("sforce-auto-assign") for call in remote.calls[1:]} == {"FALSE"}
+    assert {call.url.host for call in dialogue.requests} == {"acme--test.sandbox.my.salesforce.com"}
+    assert {call.headers.get("sforce-auto-assign") for call in dialogue.requests[1:]} == {"FALSE"}
 
 
 @pytest.mark.parametrize(
@@ -180,4 +168,4 @@ def test_the_secret_goes_to_salesforce_alone(speak, domain):
     Another host than one of My Domain's is refused by the name of its variable.
     """
     with pytest.raises(DefinitionError, match="SALESFORCE_DOMAIN"):
-        speak(more={"SALESFORCE_DOMAIN": domain})
+        speak(settings={"SALESFORCE_DOMAIN": domain})

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import json
 
 import httpx
 import pytest
 
-import story
-from audiences import BatchRefused, Member, project
+from audiences import BatchRefused, Member
 from audiences.errors import DefinitionError, DeliveryError
-from test_every_connector import ROOTS, Clock, sandbox_of
-from world import HEADER, World
+from dialogue import documented, fixtures
 
-FILE = ROOTS[0] / "connectors" / "sendgrid.py"
-SHOWN = """-- [sync.webhook]
--- list = "L"
--- send = ["email", "nps"]"""
+dialogue, far, speak = fixtures("sendgrid", new="subscribed")
 
 
 @pytest.fixture
-def far():
-    """SendGrid, in memory."""
-    return sandbox_of(FILE).Sandbox()
-
-
-@pytest.fixture
-def calls():
-    return []
-
-
-@pytest.fixture
-def speak(far, calls, tmp_path):
-    """A connector; `before` sees each request first, and may answer it itself."""
-
-    def speak(before=lambda request: None, new="subscribed"):
-        def answer(request):
-            calls.append(request)
-            return before(request) or far(request)
-
-        clock = Clock()
-        line = {"transport": httpx.MockTransport(answer), "sleep": clock.sleep, "clock": clock}
-        return story.remote(FILE, {"new": new}, far, story.account(far, tmp_path), **line)
-
-    return speak
+def calls(dialogue):
+    return dialogue.requests
 
 
 def people(*names, **fields):
@@ -315,13 +287,7 @@ def test_the_manual_is_right(tmp_path):
     """
     The section that the docstring shows, in an audience file, is taken as it stands.
     """
-    manual = ast.get_docstring(ast.parse(FILE.read_text(encoding="utf-8")))
-    start = manual.index("[sync.sendgrid]")
-    section = "\n".join(f"-- {line.strip()}" for line in manual[start : manual.index("\n\n", start)].splitlines())
-    world = World(tmp_path, "sendgrid")
-    world.define(text=HEADER.replace(SHOWN, section).replace("select id, email, nps", "select *"))
-
-    found = project.load(world.folder, "duckdb")
+    found = documented("sendgrid", tmp_path)
 
     assert not found.errors
     assert found.bindings["team.sendgrid"].identity == {"email": "caseless"}
