@@ -2,59 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from itertools import pairwise
-from pathlib import Path
 
 import httpx
 import pytest
 
-from audiences import Member, connectors, http
+from audiences import Member
 from audiences.errors import CredentialsRefused, DefinitionError, DeliveryError
+from dialogue import ADA, ZOE, first, fixtures
 
-ROOT = Path(__file__).parent.parent
-ADA, ZOE = "ada@example.com", "zoe@example.com"
-
-
-class Clock:
-    """Time that passes only where someone sleeps."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def far():
-    """Attio, in memory."""
-    spec = importlib.util.spec_from_file_location("sandbox_attio", ROOT / "tests" / "sandboxes" / "attio.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Sandbox()
-
-
-@pytest.fixture
-def speak(far, clock):
-    """The connector of a sync that sends these fields. `before` sees each request first, and may answer it itself."""
-
-    def speak(*fields, before=lambda request: None, key="not-a-real-key", **options):
-        cls = connectors.find("attio", [ROOT / "connectors"])
-        wire = httpx.MockTransport(lambda request: before(request) or far(request))
-        reach = cls.reach(cls.Settings(api_key=key))
-        line = http.client(reach, cls.limits, transport=wire, sleep=clock.sleep, clock=clock)
-        return cls(None, cls.Options(**options), line, send=fields or ("email_addresses",))
-
-    return speak
+dialogue, far, speak = fixtures("attio", send=("email_addresses",))
 
 
 @pytest.fixture
@@ -120,7 +77,7 @@ def test_a_list_that_cannot_be_made_is_told(speak):
     An object that is none in Attio stops the sync before anything is written, in Attio's words.
     """
     with pytest.raises(DefinitionError, match=r'makes no list \'L\': Parent object with slug/ID "deals" not found\.'):
-        speak("deal_no", object="deals", identify="deal_no").prepare("L")
+        speak(send=["deal_no"], object="deals", identify="deal_no").prepare("L")
 
 
 @pytest.mark.parametrize("verb", ["upsert", "remove", "members"])
@@ -266,7 +223,7 @@ def test_an_attribute_that_cannot_be_set_stops_the_sync(speak, place, far, field
     What is the fault of no member stops before anything is written, and names the attributes that there are.
     """
     with pytest.raises(DefinitionError, match=words):
-        speak(*fields, **options).upsert(place, [Member("a", dict.fromkeys(fields, "Ada"))])
+        speak(send=fields, **options).upsert(place, [Member("a", dict.fromkeys(fields, "Ada"))])
     assert not far.records["people"]
 
 
@@ -296,22 +253,20 @@ def test_a_long_list_is_read_whole(remote, place, far):
     assert far.calls.count(f"POST /v2/lists/{place}/entries/query") == 2
 
 
-def test_a_throttle_is_waited_for(speak, far, clock):
+def test_a_throttle_is_waited_for(dialogue, speak, far):
     """
     A 429 says a date, by Attio's own clock: nothing is asked before it.
     """
-    answers = [far.throttled(7)]
-
-    assert speak(before=lambda request: answers.pop() if answers else None).prepare("L") in far.lists
-    assert 7 <= clock.now < 9
+    assert speak(first(far.throttled(7))).prepare("L") in far.lists
+    assert 7 <= dialogue.clock.now < 9
 
 
-def test_the_pace_stays_below_25_a_second(speak, far, clock):
+def test_the_pace_stays_below_25_a_second(dialogue, speak, far):
     """
     However much is to be sent, no second sees more than 25 calls.
     """
     starts = []
-    remote = speak(before=lambda request: starts.append(clock.now))
+    remote = speak(before=lambda request: starts.append(dialogue.clock.now))
     remote.upsert(remote.prepare("L"), told(*(f"p{n}@example.com" for n in range(50))))
 
     assert len(starts) > 100
@@ -339,10 +294,10 @@ def test_an_account_is_checked_without_touching_anything(speak, far):
     One call tells whether the key is taken; more rights than are needed are as good, and a key is never shown.
     """
     far.scopes = far.scopes.replace("object_configuration:read", "object_configuration:read-write")
-    speak(key=" not-a-real-key\n").check()
+    speak(settings={"ATTIO_API_KEY": " not-a-real-key\n"}).check()
 
     with pytest.raises(CredentialsRefused) as refused:
-        speak(key="not-a-real-other").check()
+        speak(settings={"ATTIO_API_KEY": "not-a-real-other"}).check()
     assert "not-a-real" not in str(refused.value)
     assert far.calls == ["GET /v2/self"] * 2
 
@@ -361,4 +316,4 @@ def test_members_without_an_identifier_are_an_error_of_the_file(speak, fields, o
     Before anything is sent: what identifies a record must be among the fields.
     """
     with pytest.raises(DefinitionError, match=words):
-        speak(*fields, **options)
+        speak(send=fields, **options)

@@ -8,7 +8,7 @@ import pytest
 from audiences import BatchRefused, Member
 from audiences.batch import Verdict
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError, DeliveryError
-from hubspot_account import ADA, KIM, OWN, ZOE, Clock, answering, connector, crowd, delivered, new_sandbox
+from dialogue import ADA, ZOE, answering, delivered, first, fixtures
 from world import World
 
 AUDIENCE = """-- /// audience
@@ -26,6 +26,8 @@ AUDIENCE = """-- /// audience
 -- ///
 select id, email, nps from people
 """
+KIM = "kim@example.com"
+OWN = {"identify": "customer_no"}
 UNPACED = """from audiences import Limits
 from audiences.connectors import find, shipped
 
@@ -34,20 +36,17 @@ class Unpaced(find("hubspot", [shipped("connectors")])):
 """
 
 
-@pytest.fixture
-def clock():
-    return Clock()
+dialogue, sandbox, speak = fixtures("hubspot", send=("email", "nps_score"))
 
 
-@pytest.fixture
-def sandbox():
-    return new_sandbox()
+def people(*fields):
+    """Members with these fields; their keys are k0, k1 and so on."""
+    return [Member(f"k{n}", each, n) for n, each in enumerate(fields)]
 
 
-@pytest.fixture
-def speak(sandbox, clock):
-    """The connector of a sync that sends these fields, with the sandbox or another answer at the end of the wire."""
-    return lambda *fields, wire=sandbox, **more: connector(wire, clock, *fields, **more)
+def crowd(size):
+    """So many members, all of them good."""
+    return people(*({"email": f"p{n}@example.com", "nps_score": n} for n in range(size)))
 
 
 @pytest.fixture
@@ -91,9 +90,9 @@ def test_two_workers_make_one_list(speak, sandbox, status):
         if request.method == "POST" and not sandbox.lists:
             sandbox(request)
             return httpx.Response(status, json={"message": "List with this name already exists."})
-        return sandbox(request)
+        return None
 
-    assert speak(wire=race).prepare("L") == "1"
+    assert speak(race).prepare("L") == "1"
     assert len(sandbox.lists) == 1
 
 
@@ -101,12 +100,12 @@ def test_a_list_that_cannot_be_made_is_told_in_hubspots_words(speak, sandbox):
     """
     A refusal for another reason than the name stands as HubSpot says it.
     """
-    wire = answering(sandbox, "/crm/v3/lists", 400, message="The portal has too many lists")
+    refusal = answering("/crm/v3/lists", 400, message="The portal has too many lists")
 
-    with pytest.raises(BatchRefused) as refusal:
-        speak(wire=wire).prepare("L")
+    with pytest.raises(BatchRefused) as refused:
+        speak(refusal).prepare("L")
 
-    assert refusal.value.reason == "The portal has too many lists"
+    assert refused.value.reason == "The portal has too many lists"
 
 
 @pytest.mark.parametrize(
@@ -156,13 +155,13 @@ def test_nobody_is_assumed_to_be_on_the_list(speak, detractors, sandbox):
     """
 
     def forgetful(request):
-        answer = sandbox(request)
-        if request.url.path.endswith("/add"):
-            sandbox.lists[detractors]["members"].discard("1007")
-            return httpx.Response(200, json={"recordIdsMissing": ["1007"]})
-        return answer
+        if not request.url.path.endswith("/add"):
+            return None
+        sandbox(request)
+        sandbox.lists[detractors]["members"].discard("1007")
+        return httpx.Response(200, json={"recordIdsMissing": ["1007"]})
 
-    receipt = speak(wire=forgetful).upsert(detractors, crowd(3))
+    receipt = speak(forgetful).upsert(detractors, crowd(3))
 
     assert receipt.accepted == {"k0", "k2"}
     assert receipt.rejected == {"k1": "HubSpot did not add it to the list"}
@@ -197,17 +196,17 @@ def test_a_long_list_is_read_whole(hubspot, detractors, sandbox):
 
 
 @pytest.mark.parametrize(("left", "found"), [(0, {Verdict.NO: [(0, 19)]}), (1, {Verdict.NO: [(0, 19)]}), (2, {})])
-def test_a_quota_that_is_used_up_defers_the_sync_at_once(hubspot, detractors, sandbox, clock, left, found):
+def test_a_quota_that_is_used_up_defers_the_sync_at_once(dialogue, hubspot, detractors, sandbox, left, found):
     """
     The day's calls come back at midnight: nobody waits for them. Whose record was written by then is in doubt.
     """
-    begun, sandbox.daily = clock.now, left
+    begun, sandbox.daily = dialogue.clock.now, left
 
     sent = delivered(hubspot, detractors, crowd(20))
 
     assert isinstance(sent.error, Deferred)
     assert (sent.found, len(sandbox.records["0-1"])) == (found, 0 if found else 20)
-    assert clock.now < begun + 1
+    assert dialogue.clock.now < begun + 1
 
 
 def test_what_was_updated_before_the_stop_is_sent_again(world, sandbox):
@@ -231,7 +230,7 @@ def test_a_removal_that_hubspot_did_not_do_is_refused(speak, detractors, sandbox
     """
     Who is on the list after the removal, as HubSpot reads it back, is not taken for gone.
     """
-    remote = speak("email", "nps_score", wire=answering(sandbox, "/memberships/remove", 200, recordIdsRemoved=[]))
+    remote = speak(answering("/memberships/remove", 200, recordIdsRemoved=[]))
     remote.upsert(detractors, crowd(2))
 
     receipt = remote.remove(detractors, [*crowd(2), Member("stranger", {"email": ZOE})])
@@ -249,24 +248,22 @@ def test_a_removal_that_hubspot_did_not_do_is_refused(speak, detractors, sandbox
         (477, {"retry-after": "60"}, "", 60),
     ],
 )
-def test_what_passes_is_waited_for(speak, sandbox, clock, status, headers, policy, seconds):
+def test_what_passes_is_waited_for(dialogue, speak, status, headers, policy, seconds):
     """
     A full window, a locked record and a move to another data centre are tried again, none before it can have passed.
     """
-    answers = [httpx.Response(status, headers=headers, json={"policyName": policy})]
+    speak(first(httpx.Response(status, headers=headers, json={"policyName": policy}))).prepare("L")
 
-    speak(wire=lambda request: answers.pop() if answers else sandbox(request)).prepare("L")
-
-    assert seconds <= clock.now < seconds + 3
+    assert seconds <= dialogue.clock.now < seconds + 3
 
 
-def test_a_throttle_without_words_is_tried_again(speak, sandbox):
+def test_a_throttle_without_words_is_tried_again(speak):
     """
     A 429 from before HubSpot's own servers has no policy, and is as any other.
     """
-    answers = [httpx.Response(429, text="<html>"), httpx.Response(429, json=["?"])]
+    answers = first(httpx.Response(429, text="<html>"), httpx.Response(429, json=["?"]))
 
-    assert speak(wire=lambda request: answers.pop() if answers else sandbox(request)).prepare("L") == "1"
+    assert speak(answers).prepare("L") == "1"
 
 
 def test_a_refused_key_is_told_without_the_key(speak):
@@ -274,10 +271,10 @@ def test_a_refused_key_is_told_without_the_key(speak):
     A key that HubSpot does not take is the account's fault, and is not shown; blanks around it do not count.
     """
     with pytest.raises(CredentialsRefused) as refused:
-        speak(token="not-a-real-other").prepare("L")
+        speak(settings={"HUBSPOT_ACCESS_TOKEN": "not-a-real-other"}).prepare("L")
 
     assert "not-a-real" not in str(refused.value)
-    assert speak(token=" not-a-real-token\n").prepare("L") == "1"
+    assert speak(settings={"HUBSPOT_ACCESS_TOKEN": " not-a-real-token\n"}).prepare("L") == "1"
 
 
 def test_an_account_is_checked_without_touching_anything(speak, sandbox):
@@ -287,7 +284,7 @@ def test_an_account_is_checked_without_touching_anything(speak, sandbox):
     speak().check()
 
     with pytest.raises(CredentialsRefused):
-        speak(token="not-a-real-other").check()
+        speak(settings={"HUBSPOT_ACCESS_TOKEN": "not-a-real-other"}).check()
     assert sandbox.calls == ["GET /crm/v3/lists/folders"] * 2
 
 
@@ -308,15 +305,15 @@ def test_members_without_an_identifier_are_an_error_of_the_file(speak, fields, o
     Before anything is sent: what identifies a record must be among the fields, and a domain does not.
     """
     with pytest.raises(DefinitionError, match=words):
-        speak(*fields, **options)
+        speak(send=fields, **options)
 
 
 @pytest.fixture
-def world(sandbox, tmp_path):
+def world(dialogue, sandbox, tmp_path):
     """A project as the connector's page says; the connector waits for no pace, which a world's clock would not pass."""
     world = World(tmp_path, "hubspot")
     world.receiver = sandbox
-    (tmp_path / ".env").write_text("HUBSPOT_ACCESS_TOKEN=not-a-real-token\n")
+    dialogue.account()
     (tmp_path / "connectors").mkdir()
     (tmp_path / "connectors" / "hubspot.py").write_text(UNPACED)
     world.define(text=AUDIENCE)

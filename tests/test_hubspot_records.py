@@ -6,23 +6,10 @@ import httpx
 import pytest
 
 from audiences.batch import Verdict
-from hubspot_account import ADA, KIM, OWN, ZOE, Clock, answering, connector, crowd, delivered, new_sandbox, people
+from dialogue import ADA, ZOE, answering, delivered, fixtures
+from test_hubspot import KIM, OWN, crowd, people
 
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def sandbox():
-    return new_sandbox()
-
-
-@pytest.fixture
-def speak(sandbox, clock):
-    """The connector of a sync that sends these fields, with the sandbox or another answer at the end of the wire."""
-    return lambda *fields, wire=sandbox, **more: connector(wire, clock, *fields, **more)
+dialogue, sandbox, speak = fixtures("hubspot", send=("email", "nps_score"))
 
 
 @pytest.fixture
@@ -59,7 +46,7 @@ def test_known_contacts_cost_no_update_where_only_the_address_is_sent(speak, det
     sandbox.records["0-1"]["7"] = {"email": ADA}
     sandbox.calls.clear()
 
-    assert speak("email").upsert(detractors, people({"email": ADA})).accepted == {"k0"}
+    assert speak(send=["email"]).upsert(detractors, people({"email": ADA})).accepted == {"k0"}
     assert [call.rpartition("/")[2] for call in sandbox.calls] == [detractors, "read", "add"]
 
 
@@ -74,9 +61,9 @@ def test_a_contact_that_another_creates_meanwhile_is_updated(speak, detractors, 
             sandbox.records["0-1"]["7"] = {"email": "p1@example.com"}
             if not alone:
                 return httpx.Response(409, json={"message": "Contact already exists. Existing ID: 7"})
-        return sandbox(request)
+        return None
 
-    sent = delivered(speak(wire=race), detractors, crowd(4))
+    sent = delivered(speak(race), detractors, crowd(4))
 
     assert sent.found == {Verdict.OK: [(0, 3)]}
     assert sandbox.records["0-1"]["7"]["nps_score"] == "1"
@@ -112,7 +99,7 @@ def test_a_property_of_ones_own_identifies_in_one_call(speak, detractors, sandbo
     """
     By a unique property a batch is one upsert and one addition, and a changed address is an update.
     """
-    own = speak("customer_no", "email", **OWN)
+    own = speak(send=["customer_no", "email"], **OWN)
     own.upsert(detractors, people({"customer_no": "A 1", "email": ADA}))
     sandbox.calls.clear()
 
@@ -130,7 +117,7 @@ def test_a_number_that_is_another_records_id_is_not_taken_for_it(speak, detracto
     """
     An identifier may read like the id of a record: each member is matched by what was sent.
     """
-    own = speak("customer_no", **OWN)
+    own = speak(send=["customer_no"], **OWN)
     own.upsert(detractors, people({"customer_no": "1007"}, {"customer_no": "1000"}))
 
     own.remove(detractors, people({"customer_no": "1000"}))
@@ -144,7 +131,7 @@ def test_a_wrong_value_spoils_only_its_member(speak, detractors, sandbox, alone,
     """
     Whether HubSpot refuses the one or the whole batch, the others are listed; the reason is HubSpot's, people masked.
     """
-    sandbox.alone, told = alone, speak("email", "nps_score", "customer_no", **options)
+    sandbox.alone, told = alone, speak(send=["email", "nps_score", "customer_no"], **options)
     members = [m._replace(fields={**m.fields, "customer_no": m.key}) for m in crowd(20)]
     told.upsert(detractors, members)
     members[13].fields["nps_score"] = "many"
@@ -160,7 +147,7 @@ def test_a_property_that_does_not_exist_is_a_fault_of_set_up(speak, detractors, 
     """
     The sync stops with the property's name, and nobody is marked refused.
     """
-    told = speak("email", "nps", "customer_no", **options)
+    told = speak(send=["email", "nps", "customer_no"], **options)
     members = people(*({"email": f"p{n}@example.com", "nps": 1, "customer_no": f"C-{n}"} for n in range(100)))
 
     sent = delivered(told, detractors, members)
@@ -185,7 +172,7 @@ def test_an_own_property_that_is_not_unique_is_a_fault_of_set_up(speak, detracto
     """
     HubSpot's word on it reaches whoever runs the sync.
     """
-    told = speak("email", "firstname", identify="firstname")
+    told = speak(send=["email", "firstname"], identify="firstname")
 
     sent = delivered(told, detractors, people(*({"email": f"p{n}@x", "firstname": f"Ada {n}"} for n in range(10))))
 
@@ -205,9 +192,9 @@ def test_silence_is_no_success(speak, sandbox, detractors, errors, words):
     """
     A record that an answer does not name is rejected, with what is said of nobody else, and not put on the list.
     """
-    wire = answering(sandbox, "/upsert", 207, results=[], errors=errors)
+    silence = answering("/upsert", 207, results=[], errors=errors)
 
-    receipt = speak("customer_no", wire=wire, **OWN).upsert(detractors, people({"customer_no": "1"}))
+    receipt = speak(silence, send=["customer_no"], **OWN).upsert(detractors, people({"customer_no": "1"}))
 
     assert receipt.rejected == {"k0": words}
 
@@ -225,7 +212,7 @@ def test_values_travel_as_text(speak, detractors, sandbox, value, text):
     """
     Each value arrives as HubSpot keeps it; NULL empties the property.
     """
-    speak("email", "topics").upsert(detractors, people({"email": ADA, "topics": value}))
+    speak(send=["email", "topics"]).upsert(detractors, people({"email": ADA, "topics": value}))
 
     assert [each["topics"] for each in sandbox.records["0-1"].values()] == [text]
 
@@ -243,7 +230,7 @@ def test_what_no_property_can_hold_is_refused_and_named(speak, detractors, value
     """
     members = people({"email": ADA, "topics": value}, *({"email": f"p{n}@example.com"} for n in range(9)))
 
-    sent = delivered(speak("email", "topics"), detractors, members)
+    sent = delivered(speak(send=["email", "topics"]), detractors, members)
 
     assert sent.found == {Verdict.OK: [(1, 9)], Verdict.REFUSED: [(0, 0)]}
     assert sent.reasons["k0"] == words

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 from sqlalchemy.engine import make_url
 
-from hubspot_account import new_sandbox
+from dialogue import Dialogue
 from prompt import Project
 from record import served
 from test_hubspot import UNPACED
@@ -70,8 +70,8 @@ class Newcomer(Project):
 
 
 @pytest.fixture
-def sandbox():
-    with served(found := new_sandbox()):
+def sandbox(tmp_path):
+    with served(found := Dialogue("hubspot", tmp_path).far):
         yield found
 
 

@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import httpx
 import pytest
 
-from audiences import Member, connectors, http
-from audiences.batch import Batch, Verdict
+from audiences import Member
+from audiences.batch import Verdict
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError, DeliveryError
-from audiences.send import send
+from dialogue import ADA, ZOE, delivered, first, fixtures, told
 
-ROOT = Path(__file__).parent.parent
-ADA, ZOE = "ada@example.com", "zoe@example.com"
+BY_ID = {"identify": "id", "send": ("id",)}
 
-
-class Clock:
-    """Time that passes only where someone sleeps."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def far():
-    """Pipedrive, in memory."""
-    spec = importlib.util.spec_from_file_location("sandbox_pipedrive", ROOT / "tests" / "sandboxes" / "pipedrive.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Sandbox()
-
-
-@pytest.fixture
-def speak(far, clock):
-    """A connector. `before` sees each request first, and may answer it itself."""
-
-    def speak(before=lambda request: None, token="not-a-real-token", by="email"):
-        cls = connectors.find("pipedrive", [ROOT / "connectors"])
-        wire = httpx.MockTransport(lambda request: before(request) or far(request))
-        reach = cls.reach(cls.Settings(api_token=token))
-        waits = {"passes_in": cls.passes_in, "sleep": clock.sleep, "clock": clock}
-        line = http.client(reach, cls.limits, transport=wire, **waits)
-        return cls(None, cls.Options(identify=by), line, send=[by])
-
-    return speak
+dialogue, far, speak = fixtures("pipedrive", identify="email")
 
 
 @pytest.fixture
@@ -68,11 +24,6 @@ def remote(speak):
 def mark(remote):
     """The id of a list."""
     return remote.prepare("Detractors")
-
-
-def told(*addresses, **fields):
-    """Members with these addresses, keyed by them, and with the same fields."""
-    return [Member(each, {"email": each, **fields}, n) for n, each in enumerate(addresses)]
 
 
 def listed(far, mark):
@@ -291,7 +242,7 @@ def test_tokens_cost_what_the_page_says(speak, mark, far):
     """
     for n in range(600):
         far.person(f"p{n}@example.com")
-    by_mail, by_id = speak(), speak(by="id")
+    by_mail, by_id = speak(), speak(**BY_ID)
     numbered = [Member("k", {"id": "1"}, 1)]
     costs = []
     for ask in (
@@ -318,23 +269,23 @@ def test_everybody_on_the_list_is_read(remote, speak, mark, far):
     remote.upsert(mark, told("p0@example.com", ADA))
 
     assert [*remote.members(mark)] == [{"email": "p0@example.com"}, {"email": ADA}, {"email": ZOE}]
-    assert [*speak(by="id").members(mark)] == [{"id": "1"}, {"id": str(last)}]
+    assert [*speak(**BY_ID).members(mark)] == [{"id": "1"}, {"id": str(last)}]
 
 
 @pytest.mark.parametrize("left", [24, 19])
-def test_a_spent_day_defers_the_sync_at_once(remote, mark, far, clock, left):
+def test_a_spent_day_defers_the_sync_at_once(dialogue, remote, mark, far, left):
     """
     The day's tokens are back at midnight: nobody waits for them, and nobody is refused.
     """
     far.person(ADA)
-    begun, far.left, far.calls = clock.now, left, []
+    begun, far.left, far.calls = dialogue.clock.now, left, []
 
-    sent = send(remote, Batch("upsert", False, mark, told(ADA), frozenset()))
+    sent = delivered(remote, mark, told(ADA))
 
     assert isinstance(sent.error, Deferred)
     assert sent.found == {Verdict.NO: [(0, 0)]}
     assert len(far.calls) <= 2
-    assert clock.now <= begun + 2
+    assert dialogue.clock.now <= begun + 2
 
 
 @pytest.mark.parametrize(
@@ -354,38 +305,37 @@ def test_a_block_is_not_run_against(speak, answer, calls):
     assert len(made) <= calls
 
 
-def test_a_full_window_is_waited_for(speak, far, clock):
+def test_a_full_window_is_waited_for(dialogue, speak, far):
     """
     A burst that others filled is over when the window has passed; the reset is heeded.
     """
-    answers = [far.throttled(5)]
-
-    assert speak(lambda request: answers.pop() if answers else None).prepare("L")
-    assert 5 <= clock.now < 8
+    assert speak(first(far.throttled(5))).prepare("L")
+    assert 5 <= dialogue.clock.now < 8
 
 
 def test_an_account_is_checked_without_touching_anything(speak, far):
     """
     One call that changes nothing tells whether the token is taken; a 403 in JSON speaks of its rights.
     """
-    speak(token=" not-a-real-token\n").check()
+    speak(settings={"PIPEDRIVE_API_TOKEN": " not-a-real-token\n"}).check()
 
-    for wrong in (speak(token="not-a-real-other"), speak(lambda _: httpx.Response(403, json={"error": "Forbidden"}))):
+    other = speak(settings={"PIPEDRIVE_API_TOKEN": "not-a-real-other"})
+    for wrong in (other, speak(lambda _: httpx.Response(403, json={"error": "Forbidden"}))):
         with pytest.raises(CredentialsRefused) as refused:
             wrong.check()
         assert "not-a-real" not in str(refused.value)
     assert {*far.calls} == {"GET /personFields"}
 
 
-def test_an_identifier_that_is_missing_or_none_is_told(speak, mark, far):
+def test_an_identifier_that_is_missing_or_none_is_told(dialogue, speak, mark, far):
     """
     What identifies a person must be sent; a number that is none names nobody; a strange list id is an error.
     """
     with pytest.raises(DefinitionError, match=r"by id, which is not sent\n  do: send it: send = \{ id ="):
-        connectors.find("pipedrive", [ROOT / "connectors"]).identify(speak(by="id").options, ["email"])
+        dialogue.cls.identify(speak(**BY_ID).options, ["email"])
     with pytest.raises(DeliveryError, match=r'do: write `list`(?s:.*)list_id = "FIELD_CODE/OPTION_ID"'):
         speak().remove("Detractors", told(ADA))
-    far.calls, by_id = [], speak(by="id")
+    far.calls, by_id = [], speak(**BY_ID)
     assert by_id.upsert(mark, [Member("a", {"id": "7/../8"})]).rejected["a"].startswith("no person with this id")
     assert not far.calls
     assert by_id.remove(mark, [Member("a", {"id": "999"})]).accepted == {"a"}
