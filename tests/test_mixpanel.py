@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import json
-from pathlib import Path
 
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member, Unanswered, connectors, http, project
+from audiences import BatchRefused, Member, Unanswered
 from audiences.errors import Deferred, DefinitionError, DeliveryError
+from dialogue import SHOWN, documented, fixtures
 from world import HEADER, World
 
-HERE = Path(__file__).parent
-CONNECTORS = HERE.parent / "connectors"
-SHOWN = """-- [sync.webhook]
--- list = "L"
--- send = ["email", "nps"]"""
 SECTION = """-- [sync.mixpanel]
 -- list = "L"
 -- send = { distinct_id = "id", "$email" = "email", nps = "nps" }"""
 DETRACTORS = "audiences: Detractors"
+NO_READER = {"MIXPANEL_SERVICE_SECRET": "", "MIXPANEL_PROJECT_ID": ""}
 
 
-@pytest.fixture
-def sandbox():
-    """Mixpanel, in memory."""
-    spec = importlib.util.spec_from_file_location("sandbox_mixpanel", HERE / "sandboxes" / "mixpanel.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Sandbox()
-
-
-@pytest.fixture
-def cls():
-    return connectors.find("mixpanel", [CONNECTORS])
-
-
-@pytest.fixture
-def speak(cls, sandbox, monkeypatch, tmp_path):
-    """A connector whose calls get this answer; `calls` has them all. Settings in `more` take others' place."""
-
-    def speak(answer, options=None, **more):
-        for name, value in (sandbox.settings | more).items():
-            monkeypatch.setenv(name, value)
-        account, calls = connectors.settings("mixpanel", cls, tmp_path), []
-        wire = httpx.MockTransport(lambda request: calls.append(request) or answer(request))
-        line = http.client(cls.reach(account), cls.limits, transport=wire, sleep=lambda seconds: None)
-        remote = cls(account, cls.Options(**(options or {})), line, send=["distinct_id", "nps"])
-        remote.calls = calls
-        return remote
-
-    return speak
+dialogue, sandbox, speak = fixtures("mixpanel", send=("distinct_id", "nps"))
 
 
 def people(count=1, **fields):
@@ -71,7 +37,7 @@ def sent(request):
 TAKEN = said({"json": {"status": 1, "error": None}})
 
 
-def test_the_calls_are_as_documented(speak):
+def test_the_calls_are_as_documented(dialogue, speak):
     """
     NULLs unset, fields set, the name added: one operation a call, each a list of updates with token and distinct_id.
     """
@@ -80,22 +46,22 @@ def test_the_calls_are_as_documented(speak):
     remote.upsert(DETRACTORS, people(2, plan=None))
 
     whose = [{"$token": "not-a-real-token", "$distinct_id": f"user-{n}"} for n in range(2)]
-    assert [sent(call) for call in remote.calls] == [
+    assert [sent(call) for call in dialogue.requests] == [
         [{**each, "$unset": ["plan"]} for each in whose],
         [{**each, "$set": {"nps": n}} for n, each in enumerate(whose)],
         [{**each, "$union": {"audiences": ["Detractors"]}} for each in whose],
     ]
-    assert {(call.method, call.url.raw_path) for call in remote.calls} == {
+    assert {(call.method, call.url.raw_path) for call in dialogue.requests} == {
         ("POST", b"/engage?ip=0&strict=1&verbose=1")  # without what follows a `#`
     }
-    assert {call.headers["content-type"] for call in remote.calls} == {"application/json"}
+    assert {call.headers["content-type"] for call in dialogue.requests} == {"application/json"}
 
 
 @pytest.mark.parametrize(
     ("list_id", "expected"),
     [(DETRACTORS, {"$remove": {"audiences": "Detractors"}}), ("in_detractors", {"$unset": ["in_detractors"]})],
 )
-def test_a_removal_touches_membership_alone(speak, list_id, expected):
+def test_a_removal_touches_membership_alone(dialogue, speak, list_id, expected):
     """
     One call takes the name out, or unsets the boolean. Nothing is set, so nobody becomes a profile by it.
     """
@@ -103,19 +69,19 @@ def test_a_removal_touches_membership_alone(speak, list_id, expected):
 
     remote.remove(list_id, people(1, plan=None))
 
-    [call] = remote.calls
+    [call] = dialogue.requests
     assert sent(call) == [{"$token": "not-a-real-token", "$distinct_id": "user-0", **expected}]
 
 
-def test_a_boolean_travels_with_the_fields(speak):
+def test_a_boolean_travels_with_the_fields(dialogue, speak):
     """
     Fields and membership are one update, so no one is on the list without them.
     """
-    remote = speak(TAKEN, {"membership": "boolean"})
+    remote = speak(TAKEN, membership="boolean")
 
     remote.upsert("in_detractors", people(1))
 
-    [call] = remote.calls
+    [call] = dialogue.requests
     assert [update["$set"] for update in sent(call)] == [{"nps": 0, "in_detractors": True}]
 
 
@@ -127,17 +93,17 @@ def test_a_boolean_travels_with_the_fields(speak):
         ("in", ("api-in.mixpanel.com", "in.mixpanel.com")),
     ],
 )
-def test_each_region_has_its_hosts(speak, region, hosts):
+def test_each_region_has_its_hosts(dialogue, speak, region, hosts):
     """
     Profiles are written to and read from the servers of the project's residency.
     """
     page = {"results": [], "page": 0, "page_size": 1000, "session_id": "s", "status": 1}
-    remote = speak(said({"json": page}), MIXPANEL_REGION=region)
+    remote = speak(said({"json": page}), settings={"MIXPANEL_REGION": region})
 
     remote.remove(DETRACTORS, people())
     [*remote.members(DETRACTORS)]
 
-    assert tuple(call.url.host for call in remote.calls) == hosts
+    assert tuple(call.url.host for call in dialogue.requests) == hosts
 
 
 @pytest.mark.parametrize("region", ["", "de", "US"])
@@ -146,7 +112,7 @@ def test_no_region_is_taken_for_granted(speak, region):
     A region that is missing, or that Mixpanel does not have, is an error that names the variable.
     """
     with pytest.raises(DefinitionError, match="MIXPANEL_REGION"):
-        speak(TAKEN, MIXPANEL_REGION=region)
+        speak(TAKEN, settings={"MIXPANEL_REGION": region})
 
 
 @pytest.mark.parametrize(
@@ -201,7 +167,7 @@ def test_who_cannot_travel_is_refused_alone(speak, sandbox, fields):
     """
     More than 1 MB, or what JSON cannot hold, is never sent: that member is refused, and is not on the list.
     """
-    remote = speak(sandbox)
+    remote = speak()
     batch = [*people(2), Member("bad", {"distinct_id": "user-9", "nps": 1, **fields}, 9)]
 
     receipt = remote.upsert(DETRACTORS, batch)
@@ -216,7 +182,7 @@ def test_other_lists_and_properties_stay(speak, sandbox):
     """
     theirs = {"audiences": ["VIPs"], "$city": "London", "in_vips": True}
     sandbox.profiles["user-0"] = {**theirs, "audiences": ["VIPs"]}
-    remote = speak(sandbox)
+    remote = speak()
 
     remote.upsert(DETRACTORS, people())
     remote.remove(DETRACTORS, people())
@@ -230,16 +196,16 @@ def test_null_may_leave_what_is_there(speak, sandbox):
     """
     for null, expected in (("keep", {"nps": 7}), ("clear", {})):
         sandbox.profiles["user-0"] = {"nps": 7}
-        speak(sandbox, {"null": null}).upsert(DETRACTORS, people(nps=None))
+        speak(null=null).upsert(DETRACTORS, people(nps=None))
 
         assert sandbox.profiles["user-0"] == {**expected, "audiences": ["Detractors"]}
 
 
-def test_members_are_read_page_by_page(speak, sandbox):
+def test_members_are_read_page_by_page(dialogue, speak, sandbox):
     """
     Everybody on the list, and nobody who is only on one with a similar name; a page a query, within one session.
     """
-    remote, sandbox.page_size = speak(sandbox), 2
+    remote, sandbox.page_size = speak(), 2
     remote.upsert(DETRACTORS, people(5))
     remote.upsert("audiences: Detractors 2", people(7)[5:])
     remote.remove(DETRACTORS, people(1))
@@ -247,7 +213,7 @@ def test_members_are_read_page_by_page(speak, sandbox):
     found = [*remote.members(DETRACTORS)]
 
     assert found == [{"distinct_id": f"user-{n}"} for n in range(1, 5)]
-    queries = [call for call in remote.calls if call.url.host == "eu.mixpanel.com"]
+    queries = [call for call in dialogue.requests if call.url.host == "eu.mixpanel.com"]
     assert len(queries) == 4
     assert {call.url.query for call in queries} == {b"project_id=3187"}
     assert queries[0].headers["content-type"] == "application/x-www-form-urlencoded"
@@ -259,7 +225,7 @@ def test_members_of_a_boolean(speak, sandbox):
     """
     sandbox.profiles |= {"a": {"in_vips": True}, "b": {"in_vips": False}, "c": {}}
 
-    found = [*speak(sandbox, {"membership": "boolean"}).members("in_vips")]
+    found = [*speak(membership="boolean").members("in_vips")]
 
     assert found == [{"distinct_id": "a"}]
 
@@ -278,7 +244,7 @@ def test_reading_back_needs_a_service_account(speak):
     """
     Without one, the error names each variable that is missing, at once; writing needs none.
     """
-    remote = speak(TAKEN, MIXPANEL_SERVICE_SECRET="", MIXPANEL_PROJECT_ID="")
+    remote = speak(TAKEN, settings=NO_READER)
 
     with pytest.raises(DefinitionError) as error:
         remote.members(DETRACTORS)
@@ -291,7 +257,7 @@ def test_half_a_service_account_is_no_account(speak):
     A check names what is missing of it, rather than passing it over.
     """
     with pytest.raises(DefinitionError, match="service account") as error:
-        speak(TAKEN, MIXPANEL_SERVICE_SECRET="", MIXPANEL_PROJECT_ID="").check()
+        speak(TAKEN, settings=NO_READER).check()
 
     assert "MIXPANEL_SERVICE_SECRET, MIXPANEL_PROJECT_ID" in error.value.do
 
@@ -300,7 +266,7 @@ def test_reading_back_ends_with_the_hour(speak, sandbox):
     """
     After 60 queries Mixpanel answers 429, and the reading is put off.
     """
-    remote, sandbox.page_size = speak(sandbox), 1
+    remote, sandbox.page_size = speak(), 1
     remote.upsert(DETRACTORS, people(70))
 
     with pytest.raises(Deferred):
@@ -317,11 +283,11 @@ def test_a_page_of_another_kind_is_said(speak, answer):
 
 
 @pytest.fixture
-def world(tmp_path, sandbox):
+def world(dialogue, tmp_path, sandbox):
     """A project that sends its people to the sandbox, by id."""
     world = World(tmp_path, "mixpanel")
     world.receiver = sandbox
-    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in sandbox.settings.items()))
+    dialogue.account()
     world.define(text=HEADER.replace(SHOWN, SECTION))
     return world
 
@@ -362,16 +328,11 @@ def test_a_culprit_is_found_by_halving(world, sandbox):
     }
 
 
-def test_the_manual_is_right(world):
+def test_the_manual_is_right(tmp_path):
     """
     The section that the docstring shows, in an audience file, is taken as it stands.
     """
-    manual = ast.get_docstring(ast.parse((CONNECTORS / "mixpanel.py").read_text(encoding="utf-8")))
-    start = manual.index("[sync.mixpanel]")
-    section = "\n".join(f"-- {line.strip()}" for line in manual[start : manual.index("\n\n", start)].splitlines())
-    world.define(text=HEADER.replace(SHOWN, section).replace("select id, email, nps", "select *"))
-
-    found = project.load(world.folder, "duckdb")
+    found = documented("mixpanel", tmp_path)
 
     assert not found.errors
     assert found.bindings["team.mixpanel"].identity == {"distinct_id": "exact"}

@@ -6,82 +6,30 @@ import json
 import time
 from base64 import b64decode, b64encode
 from hashlib import sha256
-from pathlib import Path
 
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member, Unanswered, connectors, http
+from audiences import BatchRefused, Member, Unanswered
 from audiences.errors import AudienceError, DefinitionError
+from dialogue import first, fixtures
 
 SECRET = "whsec_bm90LWEtcmVhbC1zZWNyZXQtYnV0LWxvbmc="
 PEOPLE = [Member("7", {"email": "ada@example.com", "score": 3}, 40), Member("9", {"email": "zoë@example.com"}, 41)]
 
 
-class Clock:
-    """Time that passes only where someone sleeps."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-
-@pytest.fixture
-def account(monkeypatch, tmp_path):
-    """The account as these variables make it."""
-
-    def account(url="https://receiver.example.com/hook", secret=SECRET):
-        monkeypatch.setenv("WEBHOOK_URL", url)
-        monkeypatch.setenv("WEBHOOK_SECRET", secret)
-        return connectors.settings("webhook", webhook(), tmp_path)
-
-    return account
-
-
-@pytest.fixture
-def speak(account):
-    """A connector whose calls get this answer; `calls` has them all."""
-
-    def speak(answer, outbox="shop-detractors-12"):
-        cls, settings, clock = webhook(), account(), Clock()
-        wire = httpx.MockTransport(answer)
-        line = http.client(cls.reach(settings), cls.limits, transport=wire, sleep=clock.sleep, clock=clock)
-        return cls(settings, cls.Options(), line, send=("email", "score"), outbox=outbox)
-
-    return speak
-
-
-def webhook():
-    return connectors.find("webhook", [Path(__file__).parent.parent / "connectors"])
-
-
-def answering(*answers):
-    """(an answer to each call in turn, the last of them for ever; the calls so far)"""
-    calls, left = [], list(answers)
-
-    def answer(request):
-        calls.append(request)
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    return answer, calls
+dialogue, far, speak = fixtures("webhook", send=("email", "score"))
 
 
 @pytest.mark.parametrize("verb", ["upsert", "remove"])
-def test_the_body_is_as_documented(speak, verb):
+def test_the_body_is_as_documented(dialogue, speak, verb):
     """
     One POST to the URL, as JSON: verb, list, and each member with key and fields.
     """
-    answer, calls = answering(httpx.Response(204))
+    getattr(speak(), verb)("Detractors", PEOPLE)
 
-    getattr(speak(answer), verb)("Detractors", PEOPLE)
-
-    [call] = calls
-    assert (call.method, str(call.url)) == ("POST", "https://receiver.example.com/hook")
+    [call] = dialogue.requests
+    assert (call.method, str(call.url)) == ("POST", dialogue.far.settings["WEBHOOK_URL"])
     assert call.headers["content-type"] == "application/json"
     assert json.loads(call.content) == {
         "verb": verb,
@@ -93,17 +41,16 @@ def test_the_body_is_as_documented(speak, verb):
     }
 
 
-def test_the_signature_is_as_the_standard_says(speak):
+def test_the_signature_is_as_the_standard_says(dialogue, speak):
     """
     Id, time and body, signed step by step as the algorithm's RFC says, give the same signature.
     """
-    answer, calls = answering(httpx.Response(204))
     begun = int(time.time())
 
-    speak(answer).upsert("Detractors", PEOPLE)
+    speak().upsert("Detractors", PEOPLE)
 
-    sent = calls[0].headers
-    signed = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode() + calls[0].content
+    sent = dialogue.requests[0].headers
+    signed = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode() + dialogue.requests[0].content
     version, _, signature = sent["webhook-signature"].partition(",")
     assert version == "v1"
     assert signature == signed_by_hand(b64decode(SECRET.removeprefix("whsec_")), signed)
@@ -117,30 +64,27 @@ def signed_by_hand(key, content):
     return b64encode(sha256(bytes(byte ^ 0x5C for byte in padded) + inner).digest()).decode()
 
 
-def test_the_signature_of_a_known_message(speak, monkeypatch):
+def test_the_signature_of_a_known_message(dialogue, speak, monkeypatch):
     """
     A fixed id, time and body give the signature that was worked out by hand for them.
     """
     monkeypatch.setattr(time, "time", lambda: 1700000000.9)
-    answer, calls = answering(httpx.Response(204))
 
-    speak(answer, outbox="msg").remove("L", [Member("1", {}, 5)])
+    speak(first(httpx.Response(204)), outbox="msg").remove("L", [Member("1", {}, 5)])
 
-    assert calls[0].content == b'{"verb":"remove","list":"L","members":[{"key":"1","fields":{}}]}'
-    assert calls[0].headers["webhook-timestamp"] == "1700000000"
-    assert calls[0].headers["webhook-signature"] == "v1,/xg4yYg+c2jwngsBXgnWfjLEcF6zAktUtqnnwgn9cz4="
+    assert dialogue.requests[0].content == b'{"verb":"remove","list":"L","members":[{"key":"1","fields":{}}]}'
+    assert dialogue.requests[0].headers["webhook-timestamp"] == "1700000000"
+    assert dialogue.requests[0].headers["webhook-signature"] == "v1,/xg4yYg+c2jwngsBXgnWfjLEcF6zAktUtqnnwgn9cz4="
 
 
-def test_a_delivery_is_named_by_its_outbox_and_range(speak):
+def test_a_delivery_is_named_by_its_outbox_and_range(dialogue, speak):
     """
     `webhook-id` and `Idempotency-Key` say which rows of which outbox these are.
     """
-    answer, calls = answering(httpx.Response(204))
+    speak(outbox="shop-detractors-12").upsert("Detractors", PEOPLE)
 
-    speak(answer).upsert("Detractors", PEOPLE)
-
-    assert calls[0].headers["webhook-id"] == "shop-detractors-12-40-41"
-    assert calls[0].headers["idempotency-key"] == "shop-detractors-12-40-41"
+    assert dialogue.requests[0].headers["webhook-id"] == "shop-detractors-12-40-41"
+    assert dialogue.requests[0].headers["idempotency-key"] == "shop-detractors-12-40-41"
 
 
 def test_add_remove_and_add_again_are_three_deliveries(speak):
@@ -162,16 +106,14 @@ def test_add_remove_and_add_again_are_three_deliveries(speak):
     assert present == {"7"}
 
 
-def test_another_attempt_has_the_same_name(speak):
+def test_another_attempt_has_the_same_name(dialogue, speak):
     """
     What is tried again after a 503 is told by its name from something new.
     """
-    answer, calls = answering(httpx.Response(503), httpx.Response(204))
+    speak(first(httpx.Response(503))).upsert("Detractors", PEOPLE)
 
-    speak(answer).upsert("Detractors", PEOPLE)
-
-    assert len(calls) == 2
-    assert len({call.headers["webhook-id"] for call in calls}) == 1
+    assert len(dialogue.requests) == 2
+    assert len({call.headers["webhook-id"] for call in dialogue.requests}) == 1
 
 
 @pytest.mark.parametrize(
@@ -181,18 +123,14 @@ def test_success_without_a_rejection_accepts_all(speak, body):
     """
     Any 2xx is enough: a receiver need not know what a receipt is.
     """
-    answer, _ = answering(httpx.Response(202, text=body))
-
-    assert speak(answer).upsert("Detractors", PEOPLE).accepted == {"7", "9"}
+    assert speak(first(httpx.Response(202, text=body))).upsert("Detractors", PEOPLE).accepted == {"7", "9"}
 
 
 def test_some_are_rejected_by_key(speak):
     """
     The keys in `rejected` are refused with the receiver's reason, the others accepted.
     """
-    answer, _ = answering(httpx.Response(200, json={"rejected": {"9": "unknown domain"}}))
-
-    receipt = speak(answer).upsert("Detractors", PEOPLE)
+    receipt = speak(first(httpx.Response(200, json={"rejected": {"9": "unknown domain"}}))).upsert("Detractors", PEOPLE)
 
     assert receipt.accepted == {"7"}
     assert receipt.rejected == {"9": "unknown domain"}
@@ -202,9 +140,9 @@ def test_a_rejection_without_words_has_a_reason_still(speak):
     """
     A null for a reason is a rejection all the same.
     """
-    answer, _ = answering(httpx.Response(200, json={"rejected": {"9": None}}))
+    remote = speak(first(httpx.Response(200, json={"rejected": {"9": None}})))
 
-    assert speak(answer).upsert("Detractors", PEOPLE).rejected == {"9": "no reason given"}
+    assert remote.upsert("Detractors", PEOPLE).rejected == {"9": "no reason given"}
 
 
 @pytest.mark.parametrize(
@@ -215,10 +153,8 @@ def test_an_answer_that_cannot_be_understood_is_a_doubt(speak, body):
     """
     JSON that does not say who is rejected may have been applied or not; the error says what to answer instead.
     """
-    answer, _ = answering(httpx.Response(200, text=body))
-
     with pytest.raises(Unanswered, match="let it answer with no body, or with") as error:
-        speak(answer).upsert("Detractors", PEOPLE)
+        speak(first(httpx.Response(200, text=body))).upsert("Detractors", PEOPLE)
     assert "stranger" not in str(error.value)
 
 
@@ -227,23 +163,19 @@ def test_a_batch_refused_as_a_whole_comes_with_the_receivers_words(speak, status
     """
     The reason is what the receiver said.
     """
-    answer, _ = answering(httpx.Response(status, text="score must be text"))
-
     with pytest.raises(BatchRefused) as refused:
-        speak(answer).upsert("Detractors", PEOPLE)
+        speak(first(httpx.Response(status, text="score must be text"))).upsert("Detractors", PEOPLE)
 
     assert refused.value.reason == "score must be text"
 
 
-def test_a_value_that_json_cannot_hold_spoils_its_batch_only(speak):
+def test_a_value_that_json_cannot_hold_spoils_its_batch_only(dialogue, speak):
     """
     It is a BatchRefused, before anything is sent: the worker finds the culprit, and the others go.
     """
-    answer, calls = answering(httpx.Response(204))
-
     with pytest.raises(BatchRefused, match="refused"):
-        speak(answer).upsert("Detractors", [Member("1", {"score": 2**64})])
-    assert not calls
+        speak().upsert("Detractors", [Member("1", {"score": 2**64})])
+    assert not dialogue.requests
 
 
 @pytest.mark.parametrize(
@@ -258,11 +190,11 @@ def test_a_value_that_json_cannot_hold_spoils_its_batch_only(speak):
         "http://localhost:8000",
     ],
 )
-def test_https_and_loopback_are_fine(account, url):
+def test_https_and_loopback_are_fine(dialogue, url):
     """
     https anywhere; http to this machine.
     """
-    assert account(url).url.get_secret_value().startswith(url.strip())
+    assert dialogue.account(WEBHOOK_URL=url).url.get_secret_value().startswith(url.strip())
 
 
 @pytest.mark.parametrize(
@@ -280,12 +212,12 @@ def test_https_and_loopback_are_fine(account, url):
         ("https://receiver.example.com:not-a-real-port", "not a URL"),
     ],
 )
-def test_an_unsafe_url_is_refused_and_not_shown(account, url, said):
+def test_an_unsafe_url_is_refused_and_not_shown(dialogue, url, said):
     """
     People go only where nobody listens in; the error says what is wrong, and shows nothing of the address.
     """
     with pytest.raises(DefinitionError) as error:
-        account(url)
+        dialogue.account(WEBHOOK_URL=url)
 
     assert "WEBHOOK_URL is invalid: it" in str(error.value)
     assert said in str(error.value)
@@ -304,12 +236,12 @@ def test_an_unsafe_url_is_refused_and_not_shown(account, url, said):
         "whsec_é",
     ],
 )
-def test_a_weak_secret_is_refused_and_not_shown(account, secret):
+def test_a_weak_secret_is_refused_and_not_shown(dialogue, secret):
     """
     A secret is 24 to 64 bytes in base64 behind `whsec_`, as the standard asks.
     """
     with pytest.raises(DefinitionError) as error:
-        account(secret=secret)
+        dialogue.account(WEBHOOK_SECRET=secret)
 
     assert "WEBHOOK_SECRET is invalid: it must be whsec_ and the base64" in str(error.value)
     assert secret not in str(error.value)
@@ -319,8 +251,6 @@ def test_no_error_shows_where_it_was_sent(speak):
     """
     A URL may hold a token: what is said of a failed call names the host at most.
     """
-    answer, _ = answering(httpx.Response(404))
-
     with pytest.raises(AudienceError) as error:
-        speak(answer).upsert("Detractors", PEOPLE)
+        speak(first(httpx.Response(404))).upsert("Detractors", PEOPLE)
     assert "/hook" not in str(error.value)
