@@ -105,7 +105,7 @@ def test_every_connector_is_listed(project):
     assert {"file", "webhook", "pigeon"} <= lines.keys()
     assert lines["pigeon"].split()[1:3] == ["email", "email"]
     assert "upsert, remove, check" in lines["pigeon"]
-    assert "500 a call, 2 at once, 10 calls a second, 150 calls in 60 s documentation" in lines["pigeon"]
+    assert "500 a batch, 2 at once, 10 calls a second, 150 calls in 60 s documentation" in lines["pigeon"]
     assert "own" not in lines["webhook"]
 
 

@@ -23,7 +23,7 @@ from audiences.member import Member, Receipt
 class Limits:
     """What the provider documents, of one account: they hold for all its syncs together.
 
-    batch:       members a call
+    batch:       members a batch, which is a call where the provider takes several at once
     concurrency: calls in flight at once
     per_second:  calls a second, evenly spread
     windows:     calls in any so many seconds, as fast as they go: ((100, 10), (150, 60)) is 100 in 10 s, 150 a minute

@@ -188,7 +188,7 @@ def _chosen(cls: type[Connector]) -> bool:
 
 def _pace(cls: type[Connector]) -> str:
     limits = cls.limits
-    parts = [f"{limits.batch:,} a call", f"{limits.concurrency} at once" if limits.concurrency > 1 else ""]
+    parts = [f"{limits.batch:,} a batch", f"{limits.concurrency} at once" if limits.concurrency > 1 else ""]
     parts.append("" if limits.per_second == float("inf") else f"{limits.per_second:g} calls a second")
     parts += [f"{most:,} calls in {seconds:g} s" for most, seconds in limits.windows]
     parts.append(f"{limits.bytes:,} bytes" if limits.bytes else "")
