@@ -136,7 +136,7 @@ class Sandbox:
         return json.loads(request.content)["data"]
 
     def list_lists(self, query):
-        found = [*self.lists]
+        found = [*reversed(self.lists)]
         if name := query.get("filter"):
             if not re.fullmatch(r'equals\(name,"[^"\\]*"\)', name):
                 raise Refusal(400, ("/data", "The filter cannot be read."))
@@ -146,7 +146,7 @@ class Sandbox:
     def make_list(self, data):
         if data["type"] != "list" or data["attributes"].keys() != {"name"}:
             raise Refusal(400, ("/data/attributes", "'name' alone is a valid field."))
-        name = f"L{len(self.lists):05}"
+        name = f"L{9999 - len(self.lists)}"
         self.lists[name] = data["attributes"]["name"]
         return said(201, {"data": self.shown_list(name)})
 
