@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import event
 
-from audiences import control, ledger, outbox
+from audiences import control, ledger, outbox, pending
 from audiences.batch import Verdict
 from audiences.control import Control
 from audiences.errors import LeaseLost, WarehouseError
@@ -40,6 +41,8 @@ def first(url):
     with Warehouse(url, "audience_sync") as warehouse:
         control.create(warehouse, NAME, TABLE)
         ledger.create(warehouse, TERMS, warehouse.described("select 1::bigint as id, ''::varchar as email"))
+        pending.create(warehouse, TABLE)
+        ledger.beside(warehouse, "unknown", TABLE, "had boolean")
         for key, email in ((1, "old@x"), (3, "c@x")):
             warehouse.run(
                 f"insert into {warehouse.table('ledger_' + TABLE)}"
@@ -71,7 +74,7 @@ def everything(warehouse):
     """All that the fence guards."""
     return [
         sorted(map(str, warehouse.run(f"select * from {warehouse.table(f'{kind}_{TABLE}')}")))
-        for kind in ("control", "ledger", "refused")
+        for kind in ("control", "ledger", "refused", "pending", "unknown")
     ]
 
 
@@ -81,6 +84,7 @@ STEPS = {
     "list": lambda fence: fence.update("list_id = :id", id="another"),
     "acknowledge": lambda fence: settlement(fence).acknowledged(Found(4, {Verdict.OK: ((0, 3),)})),
     "refuse": lambda fence: settlement(fence).acknowledged(Found(4, {Verdict.REFUSED: ((1, 2),)})),
+    "take in": lambda fence: settlement(fence).acknowledged(Found(4, {}, {"job": ((1, 2),)})),
     "doubt": lambda fence: settlement(fence).whole(Found(4)),
     "close": lambda fence: settlement(fence).whole(Found(0)),
 }
@@ -113,7 +117,7 @@ def test_after_a_takeover_no_step_changes_anything(first, second, step):
     assert everything(second) == before
 
 
-@pytest.mark.parametrize("step", ["mark", "acknowledge", "refuse", "doubt", "close"])
+@pytest.mark.parametrize("step", ["mark", "acknowledge", "refuse", "take in", "doubt", "close"])
 def test_a_step_of_an_outbox_that_is_closed_changes_nothing(first, step):
     """
     What belongs to an outbox is off once that outbox is closed, also for the run that is still the newest.
@@ -127,16 +131,21 @@ def test_a_step_of_an_outbox_that_is_closed_changes_nothing(first, step):
     assert everything(first) == before
 
 
-@pytest.mark.parametrize("write", ["_upserted", "_removed", "_doubted", "_refused"])
-def test_each_statement_carries_the_fence_itself(first, second, write):
+@pytest.mark.parametrize("closed", [False, True], ids=["taken over", "closed"])
+@pytest.mark.parametrize("write", ["_upserted", "_removed", "_doubted", "_refused", "_taken"])
+def test_each_statement_carries_the_fence_itself(first, second, write, closed):
     """
-    Also outside of a transaction, a statement of a worker that was taken over finds no row to settle.
+    Also outside of a transaction, a statement of a worker that was taken over, or about an outbox that is closed, finds
+    no row to settle.
     """
     old = opened(first)
-    control.take(second, NAME, TABLE, 1, 2, "another")
+    if closed:
+        old.update("outbox = null, mark = 0", 1)
+    else:
+        control.take(second, NAME, TABLE, 1, 2, "another")
     before = everything(second)
     late = settlement(old)
-    getattr(late, write)(late._rows([(0, 3)]))
+    getattr(late, write)([(0, 3, "job")] if write == "_taken" else late._rows([(0, 3)]))
 
     assert everything(second) == before
 
@@ -152,6 +161,34 @@ def test_a_takeover_stops_a_settlement_that_began_before(first, second):
 
     assert len(waits) == 20
     assert waits[-1] > waits[0] > 0
+
+
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
+@pytest.mark.parametrize("step", ["acknowledge", "refuse", "take in", "doubt", "resolve"])
+def test_no_statement_of_a_settlement_stands_alone(first, second, step):
+    """
+    At no statement that settles something can another worker take over: all of it is done, or nothing.
+    """
+    old = opened(first)
+    tried = []
+
+    def met(_connection, _cursor, statement, *_):
+        if statement.startswith(("insert", "delete", f"update {first.table('ledger_' + TABLE)}")):
+            with pytest.raises(WarehouseError, match="cannot be taken over"):
+                control.take(second, NAME, TABLE, 1, 2, "another", sleep=lambda seconds: None)
+            tried.append(statement)
+
+    if step == "resolve":
+        STEPS["doubt"](old)
+    event.listen(first.engine, "before_cursor_execute", met)
+    if step == "resolve":
+        judged = f"(select * from {first.table('unknown_' + TABLE)} where outbox = 1)"
+        Settlement(old, 1, ['"sent_email"'], NOW, judged).resolved([1, 2], delivered=False)
+    else:
+        STEPS[step](old)
+
+    assert tried
+    assert control.read(first, TABLE).epoch == 1
 
 
 def test_a_takeover_waits_for_a_settlement_to_end(first, second):

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+import structlog
 
 from audiences import Connector, Limits, Member, Receipt
 from audiences.batch import Phase, Rows, Verdict
 from audiences.deliver import Delivery
 from audiences.errors import CredentialsRefused, Unanswered
-from world import World
+from audiences.send import FEWEST
 
 
 @dataclass
@@ -23,11 +24,12 @@ class Notes:
     outbox: list[tuple[str, str]]  # verb, identifier
     lines: list[tuple] = field(default_factory=list)
     when: set[int] = field(default_factory=set)  # how many intents were written when a checkpoint is due
+    again: bool = False
 
     def phases(self):
         verbs = list(dict.fromkeys(verb for verb, _ in self.outbox))
         spans = [[seq for seq, (other, _) in enumerate(self.outbox) if other == verb] for verb in verbs]
-        return [Phase(verb, False, span[0], span[-1]) for verb, span in zip(verbs, spans, strict=True)]
+        return [Phase(verb, self.again, span[0], span[-1]) for verb, span in zip(verbs, spans, strict=True)]
 
     def rows(self, phase, lo, hi, failed):
         self.lines.append(("read", phase.verb, lo, hi, tuple(failed)))
@@ -202,6 +204,20 @@ def test_an_error_ends_the_delivery():
     assert sum(line[0] == "call" for line in notes.lines) == 2
 
 
+def test_nothing_is_read_after_an_error():
+    """
+    What would not be sent is not fetched from the warehouse either.
+    """
+
+    def answer(verb, members):
+        raise CredentialsRefused("401", do="mend them")
+
+    notes = book(*["upsert"] * 9000, "remove")
+    delivered(notes, answer, batch=5000)
+
+    assert [line[1:4] for line in notes.lines if line[0] == "read"] == [("upsert", 0, 4999)]
+
+
 def test_an_error_that_comes_to_light_at_a_checkpoint_ends_the_delivery():
     """
     Where the calls waited for before a checkpoint bring an error, nothing is sent after them.
@@ -237,6 +253,42 @@ def test_no_more_batches_are_in_doubt_than_may_be_in_flight(concurrency):
     assert done == 40
     assert most <= 2 * concurrency
     assert sum(line[0] == "intend" for line in notes.lines) == -(-20 // max(1, concurrency // 2))
+
+
+@pytest.mark.parametrize(
+    ("batch", "again", "intents"),
+    [(FEWEST, False, [10, 30, 50]), (FEWEST - 1, False, [18, 36, 50]), (FEWEST, True, [20, 40, 50])],
+)
+def test_the_first_batch_of_a_phase_goes_alone(batch, again, intents):
+    """
+    It could bring a fault of set-up to light; but not a small one, nor one of members who were refused before.
+    """
+    notes = book(*["upsert"] * 50, again=again)
+    delivered(notes, batch=batch, concurrency=4)
+
+    assert [line[1] for line in notes.lines if line[0] == "intend"] == intents
+
+
+def test_the_first_batch_is_answered_before_another_is_begun():
+    """
+    Where every member is refused, no more calls are spent than this one batch needs to tell.
+    """
+    notes = book(*["upsert"] * 50)
+    delivered(notes, lambda verb, members: threading.Event().wait(0.02) and None, batch=10, concurrency=4)
+
+    assert [line[:3] for line in notes.lines[1:4]] == [("intend", 10), ("call", "upsert", 0), ("answer", "upsert", 0)]
+
+
+def test_the_log_says_what_became_of_a_batch():
+    """
+    One event a batch: its verb, how many members and calls, and how many rows have which verdict.
+    """
+    notes = book(*["upsert"] * 6)
+    with structlog.testing.capture_logs() as events:
+        delivered(notes, lambda verb, members: Receipt.of(members, {"k1": "no", "k2": "no"}), batch=6)
+
+    same = {"event": "batch.sent", "log_level": "info", "verb": "upsert", "members": 6, "calls": 1}
+    assert events == [{**same, "ok": 4, "refused": 2}]
 
 
 def test_a_batch_that_waits_for_another_is_not_sent_after_its_error():
@@ -298,89 +350,3 @@ def test_a_long_phase_is_read_in_pieces():
     assert [line[2:4] for line in notes.lines if line[0] == "read"] == [(0, 2999), (3000, 5999), (6000, 8999)]
     assert [line[2:4] for line in wide.lines if line[0] == "read"] == [(0, 4999), (5000, 8999)]
     assert sum(told) == 9000
-
-
-@pytest.fixture
-def world(tmp_path, engine):
-    return World(tmp_path, engine=engine)
-
-
-def removals_refused(told):
-    """A far end that takes nobody off its list."""
-    if told["verb"] == "remove":
-        return httpx.Response(200, json={"rejected": {member["key"]: "locked" for member in told["members"]}})
-    return None
-
-
-def test_a_new_address_waits_for_the_old_one(world):
-    """
-    While the removal of an old address is refused, the new one is not added; once it is off, it is.
-    """
-    world.people((1, "a@x"), (2, "b@x"))
-    world.sync()
-    world.people((1, "new@x"), (2, "b@x"))
-    world.receiver.before = removals_refused
-    world.sync()
-
-    assert world.receiver.holds() == {"a@x", "b@x"}
-    assert world.ledger() == {(1, "a@x", True), (2, "b@x", True)}
-
-    world.receiver.before = lambda told: None
-    world.sync()
-
-    assert world.receiver.holds() == {"new@x", "b@x"}
-    assert world.ledger() == {(1, "new@x", True), (2, "b@x", True)}
-
-
-def test_both_of_two_who_leave_one_address_wait_for_it(world):
-    """
-    Two keys leave one address, by one removal: while that is refused, the new address of either is not added.
-    """
-    world.people((1, "a@x"), (2, "a@x"), (3, "c@x"))
-    world.sync()
-    world.people((1, "one@x"), (2, "two@x"), (3, "c@x"), (4, "d@x"))
-    world.receiver.before = removals_refused
-    world.sync()
-
-    assert world.receiver.holds() == {"a@x", "c@x", "d@x"}
-
-    world.receiver.before = lambda told: None
-    world.sync()
-
-    assert world.receiver.holds() == {"one@x", "two@x", "c@x", "d@x"}
-
-
-def test_refused_members_do_not_stop_a_sync(world):
-    """
-    A dozen members refused before, and refused again, travel in batches of their own: others are delivered.
-    """
-    world.people(*((n, f"bad{n}@x") for n in range(12)), (50, "a@x"))
-    world.receiver.rejects(*(f"bad{n}@x" for n in range(12)))
-    first = world.sync()
-    world.later(hours=2)
-    world.people(*((n, f"bad{n}@x") for n in range(12)), (50, "a@x"), (51, "b@x"))
-    second = world.sync()
-
-    assert (first.error, second.error) == (None, None)
-    assert (first.refused, first.fresh, second.refused, second.fresh) == (12, 12, 12, 0)
-    assert world.receiver.holds() == {"a@x", "b@x"}
-
-
-def test_refused_credentials_cost_nothing_but_time(world):
-    """
-    A key that is revoked in the middle stops the sync; with a new one, only the rest is sent.
-    """
-    world.small(batch=2)
-    world.people(*((n, f"p{n}@x") for n in range(8)))
-    world.receiver.before = lambda told: httpx.Response(401) if len(world.receiver.calls) > 2 else None
-    result = world.sync()
-
-    assert isinstance(result.error, CredentialsRefused)
-    assert (result.delivered, len(world.receiver.calls)) == (4, 3)
-
-    world.receiver.before = lambda told: None
-    world.receiver.calls.clear()
-    world.sync()
-
-    assert len(world.receiver.sent("upsert")) == 4
-    assert len(world.ledger()) == len(world.receiver.holds()) == 8

@@ -52,9 +52,28 @@ class Books:
         )
         self.fence.update("outbox = :outbox, mark = 0", outbox=epoch)
 
-    def settlement(self):
+    def settlement(self, outbox=None, judged=""):
         now = f"timestamp '2026-03-01' + {self.hour} * interval '1 hour'"
-        return Settlement(self.fence, self.fence.epoch, ['"sent_email"', '"sent_nps"'], now)
+        return Settlement(self.fence, outbox or self.fence.epoch, ['"sent_email"', '"sent_nps"'], now, judged)
+
+    def keeps(self, kind, own):
+        """Let rows wait beside the ledger: `unknown` what became of them, or `pending` a verdict."""
+        ledger.beside(self.warehouse, kind, TABLE, own)
+
+    def said(self, outbox, *places, delivered):
+        """Someone says what became of these rows in doubt."""
+        rows = f"(select * from {self.table('unknown')} where outbox = {outbox})"
+        self.settlement(outbox, rows).resolved(places, delivered)
+
+    def doubted(self):
+        """The claims in doubt, and since when."""
+        return set(self.warehouse.run(f'select "key", "at" from {self.table("ledger")} where not sure'))
+
+    def waiting(self, kind):
+        """The rows that wait: number of the outbox, and place."""
+        rows = self.warehouse.run(f"select outbox, seq from {self.table(kind)}")
+        assert len(set(rows)) == len(rows)
+        return set(rows)
 
     def settled(self, mark=99, **verdicts):
         """Acknowledge twice, as a run that repeats itself does, and settle the whole; verdicts: ok=[(0, 3)]."""
@@ -117,14 +136,19 @@ def test_what_had_no_answer(books):
     Below the mark and without a verdict: claims are no longer sure, an upsert without a claim gets one in doubt; a
     release changes nothing, and what is above the mark was never sent.
     """
-    books.holds((1, "a@x", 1, True), (2, "b@x", 2, True), (4, "r@x", 1, True))
+    books.holds((1, "a@x", 1, True), (2, "b@x", 2, True), (4, "r@x", 1, True), (6, "m@x", 6, True))
     books.outbox(
-        *(("release", 4, "r@x", 1), ("upsert", 1, "a@x", 9), ("upsert", 3, "n@x", 1)),
+        *(("release", 4, "r@x", 1), ("move", 6, "m@x", 6), ("upsert", 1, "a@x", 9), ("upsert", 3, "n@x", 1)),
         *(("remove", 2, "b@x", 2), ("upsert", 5, "later@x", 1)),
     )
-    books.settled(mark=4)
+    books.settled(mark=5)
 
-    assert books.claims() == {(1, "a@x", 1, False), (2, "b@x", 2, False), (3, "n@x", 1, False), (4, "r@x", 1, True)}
+    sure, unsure = (
+        {claim for claim in books.claims() if claim[-1]},
+        {claim for claim in books.claims() if not claim[-1]},
+    )
+    assert sure == {(4, "r@x", 1, True)}
+    assert unsure == {(1, "a@x", 1, False), (2, "b@x", 2, False), (3, "n@x", 1, False), (6, "m@x", 6, False)}
 
 
 def test_a_doubt_is_nothing_new_where_the_ledger_holds_the_very_same(books):
@@ -141,19 +165,22 @@ def test_a_doubt_is_nothing_new_where_the_ledger_holds_the_very_same(books):
 @pytest.mark.parametrize("settle", ["acknowledged", "_doubted"])
 def test_every_statement_again(books, settle):
     """
-    Settling again changes nothing: not the claims, not the attempts.
+    Settling again, later, changes nothing: not the claims, nor since when they are in doubt, not the attempts, not what
+    waits for someone's word.
     """
+    books.keeps("unknown", "had boolean")
     books.holds((1, "a@x", 1, True), (2, "b@x", 2, True))
     books.outbox(("move", 2, "b@x", 2), ("upsert", 1, "a@x", 9), ("upsert", 3, "c@x", 3), ("upsert", 4, "d@x", 4))
     found = Found(4, {Verdict.OK: ((0, 1),), Verdict.REFUSED: ((2, 2),)})
     results = []
     for _ in range(3):
+        books.hour += 1
         settlement = books.settlement()
         if settle == "acknowledged":
             settlement.acknowledged(found)
         else:
             settlement._doubted(settlement._rows([(0, 3)]))
-        results.append((books.claims(), books.refused()))
+        results.append((books.claims(), books.doubted(), books.refused(), books.waiting("unknown")))
 
     assert results[0] == results[1] == results[2]
 
@@ -204,14 +231,15 @@ def test_a_refused_removal_is_no_refused_member(books):
     assert (books.claims(), books.refused()) == ({(1, "a@x", 1, True)}, {})
 
 
-def test_who_is_refused_again_waits_longer(books):
+@pytest.mark.parametrize("nps", [9, "null"])
+def test_who_is_refused_again_waits_longer(books, nps):
     """
-    1, 4, 16, 64 hours, then once a week; an attempt counts once an outbox.
+    1, 4, 16, 64 hours, then once a week; an attempt counts once an outbox, and NULL is the same as NULL.
     """
     waits = []
     for _ in range(7):
         books.hour += 1
-        books.outbox(("upsert", 1, "a@x", 9))
+        books.outbox(("upsert", 1, "a@x", nps))
         books.settled(mark=1, refused=[(0, 0)])
         waits.append(books.refused()[1])
 
@@ -243,6 +271,99 @@ def test_who_is_accepted_is_refused_no_longer(books):
     books.settled(mark=1, ok=[(0, 0)])
 
     assert books.refused() == {2: (1, 1)}
+
+
+def test_who_is_released_is_refused_no_longer(books):
+    """
+    A release forgets the refusal of this identifier on this list, and no other.
+    """
+    books.outbox(("upsert", 1, "a@x", 9), ("upsert", 2, "a@x", 9), ("upsert", 3, "c@x", 9), ("upsert", 4, "d@x", 9))
+    books.settled(mark=4, refused=[(0, 3)])
+    books.outbox(("release", 1, "a@x", 9), ("release", 3, "c2@x", 9), ("release", 4, "d@x", 9, "M"))
+    books.settled(mark=3, ok=[(0, 2)])
+
+    assert set(books.refused()) == {2, 3, 4}
+
+
+def test_what_is_said_of_one_doubt_is_said_of_no_other(books):
+    """
+    Of two outboxes with two doubts each, one row of each is settled: three stay in doubt, then two, with their claims.
+    """
+    books.keeps("unknown", "had boolean")
+    for first in (1, 3):
+        books.outbox(("upsert", first, f"p{first}@x", 1), ("upsert", first + 1, f"p{first + 1}@x", 1))
+        books.settled(mark=2)
+    books.said(1, 0, delivered=True)
+
+    assert books.waiting("unknown") == {(1, 1), (2, 0), (2, 1)}
+    assert {key for key, *_, sure in books.claims() if sure} == {1}
+
+    books.said(2, 1, delivered=False)
+    assert books.waiting("unknown") == {(1, 1), (2, 0)}
+    assert {(key, sure) for key, *_, sure in books.claims()} == {(1, True), (2, False), (3, False)}
+
+
+def test_what_was_not_delivered_is_as_it_was_before(books):
+    """
+    A removal gives its identifier back to all who claimed it, an upsert to its own member; what another row, another
+    outbox or another list put in doubt stays in doubt, and a claim that was acknowledged since stays.
+    """
+    books.keeps("unknown", "had boolean")
+    books.holds((1, "a@x", 1, True), (2, "a@x", 1, True), (3, "b@x", 1, True), (4, "b@x", 1, True))
+    books.holds((5, "a@x", 1, False), (6, "a@x", 1, False, "M"), (7, "b@x", 1, False))
+    books.outbox(("remove", 1, "a@x", 1), ("upsert", 3, "b@x", 9), ("upsert", 4, "b@x", 9), ("upsert", 8, "n@x", 9))
+    books.settled(mark=4)
+    unsure = {key for key, *_, sure in books.claims() if not sure}
+    books.said(1, 0, 1, delivered=False)
+
+    assert unsure == {1, 2, 3, 4, 5, 6, 7, 8}
+    assert {key for key, *_, sure in books.claims() if not sure} == {4, 5, 6, 7, 8}
+
+
+def test_a_new_claim_that_was_not_delivered_goes(books):
+    """
+    Only that one: not a claim of the same member elsewhere, and not one that was acknowledged since.
+    """
+    books.keeps("unknown", "had boolean")
+    books.holds((1, "a@x", 1, False, "M"), (1, "old@x", 1, False))
+    for row in (("upsert", 1, "a@x", 9), ("upsert", 2, "b@x", 9)):
+        books.outbox(row)
+        books.settled(mark=1)
+    books.outbox(("upsert", 2, "b@x", 9))
+    books.settled(mark=1, ok=[(0, 0)])
+    books.said(1, 0, delivered=False)
+    books.said(2, 0, delivered=False)
+
+    assert books.claims() == {(1, "a@x", 1, False), (1, "old@x", 1, False), (2, "b@x", 9, True)}
+
+
+def test_more_tickets_than_one_statement_carries(books):
+    """
+    Every row that was taken in waits once, however many tickets there are, and also when it is written down again.
+    """
+    books.keeps("pending", "ticket varchar")
+    books.outbox(*(("upsert", n, f"p{n}@x", n) for n in range(1102)))
+    found = Found(1102, {}, {f"job {n}": ((n, n),) for n in range(1102)})
+    for _ in range(2):
+        books.settlement().acknowledged(found)
+
+    rows = books.warehouse.run(f'select ticket, seq, "key" from {books.table("pending")}')
+    assert sorted(rows, key=lambda row: row[1]) == [(f"job {n}", n, n) for n in range(1102)]
+    assert books.claims() == set()
+
+
+def test_a_doubt_that_has_a_ticket_waits_for_its_verdict(books):
+    """
+    What waits with a ticket of this outbox is not put in doubt; the same place of another outbox is.
+    """
+    books.keeps("pending", "ticket varchar")
+    for first in (1, 3):
+        books.outbox(("upsert", first, f"p{first}@x", 1), ("upsert", first + 1, f"p{first + 1}@x", 1))
+        books.settlement().acknowledged(Found(2, {}, {"job": ((0, 0),)} if first == 1 else {}))
+        books.settlement().whole(Found(2))
+
+    assert books.waiting("pending") == {(1, 0)}
+    assert {(key, sure) for key, *_, sure in books.claims()} == {(2, False), (3, False), (4, False)}
 
 
 def test_a_ledger_only_gains_columns(books):

@@ -1,0 +1,322 @@
+"""The outbox as a run makes, shows, reads and leaves it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event, func, select
+
+from audiences import control, ledger, outbox, preview, project, state
+from audiences.batch import Phase
+from audiences.errors import UnsafePlan
+from audiences.identity import Form
+from audiences.terms import Terms
+from audiences.warehouse import Warehouse
+from world import HEADER, World
+
+NAME, TABLE = "team.webhook", "team__webhook"
+TERMS = Terms(TABLE, ("id",), {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
+ONLY_EMAIL = HEADER.replace('send = ["email", "nps"]', 'send = ["email"]')
+MIXED = [  # in the order of their places: two releases, two moves, two upserts, one of those refused before, a removal
+    *((0, "release", 1, "a@x", "K", 1), (1, "release", 2, "b@x", "M", 1)),
+    *((2, "move", 3, "c@x", "L", 1), (3, "move", 4, "d@x", "L", "null")),
+    *((4, "upsert", 3, "new@x", "L", 1), (5, "upsert", 4, "d2@x", "L", 2), (6, "upsert", 5, "e@x", "L", 3, True)),
+    (7, "remove", 6, "f@x", "M", 1),
+]
+
+
+class Outbox:
+    """An outbox of run 7 that holds just what a test says, beside an empty ledger."""
+
+    def __init__(self, warehouse):
+        self.warehouse = warehouse
+        control.create(warehouse, NAME, TABLE)
+        ledger.create(warehouse, TERMS, warehouse.described("select 1::bigint as id, ''::varchar as email, 1 as nps"))
+        self.fence = control.take(warehouse, NAME, TABLE, 0, 7, "worker")
+        warehouse.run(
+            f'create table {outbox.table(self.fence, 7)} (seq bigint, verb varchar, "key" bigint, ident varchar,'
+            " list varchar, had boolean, again boolean, sent_email varchar, sent_nps integer)"
+        )
+
+    def holds(self, *rows):
+        """(place, verb, key, address, list, score, whether refused before) each; the table has them the wrong way."""
+        self.warehouse.run(
+            f"insert into {outbox.table(self.fence, 7)} (seq, verb, ident) values (-1, 'census', '1,2,3')"
+        )
+        for seq, verb, key, email, list_id, nps, *again in reversed(rows):
+            self.warehouse.run(
+                f"insert into {outbox.table(self.fence, 7)} values ({seq}, '{verb}', {key}, '{email}', '{list_id}',"
+                f" true, {bool(again)}, '{email}', {nps})"
+            )
+
+    def claims(self, *claims):
+        """What is acknowledged: (key, address, list)."""
+        for key, email, list_id in claims:
+            self.warehouse.run(
+                f"insert into {self.warehouse.table(f'ledger_{TABLE}')}"
+                f" values ({key}, '{email}', '{list_id}', true, 1, '2026-01-01', '{email}', 1)"
+            )
+
+    def reader(self, *send):
+        return outbox.Reader(self.fence, 7, send or ("email", "nps"))
+
+
+@pytest.fixture
+def made(engine):
+    with Warehouse(engine.alone(), "audience_sync") as warehouse:
+        yield Outbox(warehouse)
+
+
+@pytest.fixture
+def world(tmp_path, engine):
+    return World(tmp_path, engine=engine)
+
+
+def left(world):
+    """The outboxes that there are in the warehouse, and how many rows the state database keeps of them."""
+    with world.worker() as worker, worker.state.engine.connect() as connection:
+        kept = sum(connection.scalar(select(func.count()).select_from(each)) for each in (state.opened, state.verdict))
+        return worker.warehouse.tables("outbox_"), kept
+
+
+def sampled(world, most):
+    """What a plan shows of each kind of change."""
+    found = project.load(world.folder, world.engine.dialect)
+    [audience] = found.audiences
+    with Warehouse(world.url, "audience_sync") as warehouse:
+        _, changes = preview.preview(warehouse, audience, found.bindings[audience.syncs[0].name], world.moment)
+        return outbox.sample(warehouse, changes, most)
+
+
+def test_phases_stand_in_the_order_of_their_places(made):
+    """
+    Each phase has its first and last place, and its list where all its rows are of one; the census is in none.
+    """
+    made.holds(*MIXED)
+
+    assert made.reader().phases() == [
+        Phase("release", False, 0, 1, None),
+        Phase("move", False, 2, 3, "L"),
+        Phase("upsert", False, 4, 5, "L"),
+        Phase("upsert", True, 6, 6, "L"),
+        Phase("remove", False, 7, 7, "M"),
+    ]
+    assert (made.reader().total(), made.reader().lists()) == (8, ["K", "L", "M"])
+
+
+def test_an_outbox_that_changes_nothing(made):
+    """
+    With the census alone, or without a row at all, there is nothing to deliver.
+    """
+    assert made.reader().total() == 0
+
+    made.holds()
+
+    assert (made.reader().total(), made.reader().lists(), made.reader().phases()) == (0, [], [])
+
+
+def test_rows_are_read_in_the_order_of_their_places(made):
+    """
+    From the first to the last, both included, however the table keeps them, each with its identifier and its list.
+    """
+    made.holds(*MIXED)
+    one, several = made.reader().phases()[2], made.reader().phases()[0]
+    found, both = made.reader().rows(one, 4, 5), made.reader().rows(several, 0, 1)
+
+    assert [(member.key, member.fields, member.seq) for member in found.members] == [
+        ("3", {"email": "new@x", "nps": 1}, 4),
+        ("4", {"email": "d2@x", "nps": 2}, 5),
+    ]
+    assert (list(found.idents), list(found.lists), list(found.held)) == (["new@x", "d2@x"], ["L", "L"], [])
+    assert (list(both.idents), list(both.lists)) == (["a@x", "b@x"], ["K", "M"])
+
+
+def test_a_field_that_is_no_longer_sent_travels_with_a_removal_alone(made):
+    """
+    A removal is told what its member was once known by, where there is such a value; an upsert is not.
+    """
+    made.holds(*MIXED)
+    reader = made.reader("email")
+    *_, moves, upserts, _, _ = reader.phases()
+    fields = [[member.fields for member in reader.rows(each, each.lo, each.hi).members] for each in (moves, upserts)]
+
+    assert fields == [
+        [{"email": "c@x", "nps": 1}, {"email": "d@x"}],
+        [{"email": "new@x"}, {"email": "d2@x"}],
+    ]
+
+
+def test_a_field_without_a_value_travels_while_it_is_sent(made):
+    """
+    What has become NULL is told, also to a removal.
+    """
+    made.holds(*MIXED)
+    [found] = made.reader().rows(made.reader().phases()[1], 3, 3).members
+
+    assert found.fields == {"email": "d@x", "nps": None}
+
+
+HELD = {  # the moves that failed -> the upserts that wait for them, of 4, 5 and 6
+    "none": ([], []),
+    "one": ([(0, 0)], [4]),
+    "both": ([(0, 0), (1, 1)], [4, 5]),
+    "of another member": ([(2, 2)], []),
+    "no move": ([(3, 3)], []),
+    "all": ([(0, 3)], [4, 5]),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_who_is_held_back_by_a_move_that_failed(made, case):
+    """
+    An upsert waits where its own member holds, under another identifier or on another list, a claim that a failed move
+    was to take off; nobody else waits, and neither does a member whose move was done.
+    """
+    failed, waiting = HELD[case]
+    made.claims((1, "a@x", "L"), (2, "b@x", "M"), (3, "c@x", "L"), (3, "d@x", "L"), (9, "z@x", "L"))
+    made.holds(
+        *((0, "move", 1, "a@x", "L", 1), (1, "move", 2, "b@x", "M", 1), (2, "move", 9, "z@x", "L", 1)),
+        *((3, "release", 3, "d@x", "L", 1), (4, "upsert", 1, "new@x", "L", 1)),
+        *((5, "upsert", 2, "b@x", "L", 1), (6, "upsert", 3, "c@x", "L", 1)),
+    )
+    found = made.reader().rows(Phase("upsert", False, 4, 6, "L"), 4, 6, failed)
+
+    assert list(found.held) == waiting
+    assert [member.seq for member in found.members] == [seq for seq in (4, 5, 6) if seq not in waiting]
+    assert len(found.idents) == len(found.lists) == 3 - len(waiting)
+
+
+def test_whose_claim_is_the_very_one_that_a_move_takes_does_not_wait(made):
+    """
+    Two share an address that one of them leaves by a move that failed: who keeps it does not wait, nor does one whose
+    address is on another list.
+    """
+    made.claims((1, "a@x", "L"), (2, "a@x", "L"), (3, "a@x", "M"))
+    made.holds(
+        *((0, "move", 1, "a@x", "L", 1), (1, "upsert", 2, "a@x", "L", 1)),
+        (2, "upsert", 3, "c@x", "L", 1),
+    )
+
+    assert list(made.reader().rows(Phase("upsert", False, 1, 2, "L"), 1, 2, [(0, 0)]).held) == []
+
+
+def test_all_of_a_range_may_wait(made):
+    """
+    Where everyone of a range is held back, it has no rows, and all their places are told.
+    """
+    made.claims((1, "a@x", "L"))
+    made.holds((0, "move", 1, "a@x", "L", 1), (1, "upsert", 1, "b@x", "L", 1))
+    found = made.reader().rows(Phase("upsert", False, 1, 1, "L"), 1, 1, [(0, 0)])
+
+    assert (list(found.members), list(found.held)) == ([], [1])
+
+
+def test_what_earlier_runs_left_is_swept_away(made):
+    """
+    Outboxes of earlier runs of the sync go; its own, those of later runs and of other syncs, and what is none stay.
+    """
+    stays = [f"outbox_{TABLE}_{name}" for name in ("7", "8", "old")] + ["outbox_other__webhook_3"]
+    for name in (*stays[1:], f"outbox_{TABLE}_3", f"outbox_{TABLE}_6"):
+        made.warehouse.run(f"create table {made.warehouse.table(name)} (seq bigint)")
+    outbox.sweep(made.fence)
+
+    assert sorted(made.warehouse.tables("outbox_")) == sorted(stays)
+
+
+def test_dropped_is_dropped(made):
+    """
+    The table of an outbox goes, and only that one; to drop it once more is no mistake.
+    """
+    made.warehouse.run(f"create table {outbox.table(made.fence, 6)} (seq bigint)")
+    for _ in range(2):
+        outbox.drop(made.fence, 7)
+
+    assert made.warehouse.tables("outbox_") == [f"outbox_{TABLE}_6"]
+
+
+def test_no_outbox_outlives_its_run(world):
+    """
+    Nothing is left of it, in the warehouse or in the state, after a run that delivered, or had nothing to do, or was
+    stopped by the guard; nor of an interrupted one after the next.
+    """
+    world.small(batch=2)
+    world.people(*((n, f"p{n}@x") for n in range(6)))
+    for _ in range(2):
+        world.sync()
+
+        assert left(world) == ([], 0)
+    world.people(*((n, f"q{n}@x") for n in range(6)))
+    world.killed_in_call(len(world.receiver.calls) + 2, force=True)
+    interrupted = left(world)
+    world.people()
+    stopped = world.sync()
+
+    assert isinstance(stopped.error, UnsafePlan)
+    assert (len(interrupted[0]), interrupted[1] > 1) == (1, True)
+    assert left(world) == ([], 0)
+
+
+class Newcomer:
+    """Comes into the audience once a run has made its outbox."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def watch(self, worker, receiver):
+        def made(_connection, _cursor, statement, *_):
+            if statement.startswith("create table") and "outbox_" in statement:
+                self.world.sql("insert into people values (9, 'late@x', 0)")
+
+        event.listen(worker.warehouse.engine, "after_cursor_execute", made)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_first_outbox_is_of_one_moment(world):
+    """
+    Who comes while it is made is in none of its rows and in none of its counts, also where it is made twice because
+    someone cannot be sent.
+    """
+    world.people((1, "a@x"), (2, None))
+    [result] = world.results(killer=Newcomer(world))
+
+    assert (result.plan.rows, result.plan.added, result.plan.nameless, result.delivered) == (2, 1, 1, 1)
+    assert world.receiver.holds() == {"a@x"}
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_tables_that_are_read_by_ranges_are_indexed(world):
+    """
+    PostgreSQL would read the whole of a table for each batch, and for each chunk that is settled.
+    """
+    world.people((1, "a@x"), (2, "b@x"))
+    world.killed_in_call(1)
+    found = world.sql("select tablename, indexdef from pg_indexes where schemaname = 'audience_sync' order by 1")
+
+    assert [(table, words.rpartition(" ")[2]) for table, words in found] == [
+        (f"ledger_{TABLE}", "(key)"),
+        (f"outbox_{TABLE}_1", "(seq)"),
+        (f"refused_{TABLE}", "(key)"),
+    ]
+
+
+def test_a_sample_shows_each_kind_of_change(world):
+    """
+    So many of those to be added, updated and removed, in the order of the outbox, with what travels: also what is sent
+    no longer, where a removal goes by it.
+    """
+    world.people((1, "a@x", 1), (2, "b@x", None), (3, "c@x", 3), (4, "d@x", 4), (5, "e@x", 5))
+
+    first = {"+": [("1", {"email": "a@x", "nps": 1}), ("2", {"email": "b@x", "nps": None})], "~": [], "−": []}
+    assert sampled(world, 2) == first
+
+    world.sync()
+    world.define(text=ONLY_EMAIL)
+    world.people((2, "new@x", 2), (3, "c@x", 3), (4, "d2@x", 4), (6, "f@x", 6))
+
+    assert sampled(world, 9) == {
+        "+": [("6", {"email": "f@x"})],
+        "~": [("2", {"email": "new@x"}), ("4", {"email": "d2@x"})],
+        "−": [
+            *(("2", {"email": "b@x"}), ("4", {"email": "d@x", "nps": 4})),
+            *(("1", {"email": "a@x", "nps": 1}), ("5", {"email": "e@x", "nps": 5})),
+        ],
+    }
