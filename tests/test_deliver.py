@@ -153,6 +153,23 @@ def test_as_many_calls_in_flight_as_the_provider_allows():
     assert notes.recorded() == list(range(16))
 
 
+def test_a_slow_call_holds_nobody_up():
+    """
+    While one call has no answer yet, all that does not depend on it is sent.
+    """
+    last, waited = threading.Event(), []
+
+    def answer(verb, members):
+        if members[0].seq == 0:
+            waited.append(last.wait(10))
+        if members[0].seq == 10:
+            last.set()
+
+    delivered(book(*["upsert"] * 12), answer, concurrency=2)
+
+    assert waited == [True]
+
+
 def test_no_two_batches_in_flight_name_one_identifier():
     """
     A batch that names someone who is in flight waits for that call.

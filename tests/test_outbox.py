@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import event, func, select
 
-from audiences import control, ledger, outbox, preview, project, state
+from audiences import compare, control, ledger, outbox, preview, project, state
 from audiences.batch import Phase
+from audiences.control import Control
 from audiences.errors import UnsafePlan
 from audiences.identity import Form
 from audiences.terms import Terms
@@ -15,6 +19,7 @@ from world import HEADER, World
 
 NAME, TABLE = "team.webhook", "team__webhook"
 TERMS = Terms(TABLE, ("id",), {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
+NOW = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
 ONLY_EMAIL = HEADER.replace('send = ["email", "nps"]', 'send = ["email"]')
 MIXED = [  # in the order of their places: two releases, two moves, two upserts, one of those refused before, a removal
     *((0, "release", 1, "a@x", "K", 1), (1, "release", 2, "b@x", "M", 1)),
@@ -55,6 +60,24 @@ class Outbox:
                 f"insert into {self.warehouse.table(f'ledger_{TABLE}')}"
                 f" values ({key}, '{email}', '{list_id}', true, 1, '2026-01-01', '{email}', 1)"
             )
+
+    def refuses(self, times):
+        """Who is refused, and when they are tried again."""
+        for key, moment in times.items():
+            self.warehouse.run(
+                f"insert into {self.warehouse.table(f'refused_{TABLE}')}"
+                f" values ({key}, 'p{key}@x', 'L', 1, '{moment}', 1, '2026-01-01', 'p{key}@x', 1)"
+            )
+
+    def refused(self):
+        return {key for (key,) in self.warehouse.run(f'select "key" from {self.warehouse.table(f"refused_{TABLE}")}')}
+
+    def changes(self, **more):
+        """A comparison with what the ledger holds."""
+        query = "select 1::bigint as id, ''::varchar as email, 1 as nps"
+        known = Control(rule=TERMS.rule)
+        found = compare.changes(self.warehouse, TERMS, query, self.warehouse.described(query), known, NOW)
+        return replace(found, **more)
 
     def reader(self, *send):
         return outbox.Reader(self.fence, 7, send or ("email", "nps"))
@@ -233,6 +256,27 @@ def test_dropped_is_dropped(made):
     assert made.warehouse.tables("outbox_") == [f"outbox_{TABLE}_6"]
 
 
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_refusal_whose_data_are_gone_is_forgotten(made, taken_over):
+    """
+    Whose time to be tried has come, and whose acknowledged claim needs no change, is refused no more. Others are: whose
+    time is later (2), who is in the outbox (3), has no claim (4), waits for a verdict (5), or has a claim in doubt (6).
+    A run that was taken over forgets nobody.
+    """
+    made.claims(*((key, f"p{key}@x", "L") for key in (1, 2, 3, 5, 6)))
+    made.warehouse.run(f'update {made.warehouse.table(f"ledger_{TABLE}")} set sure = false where "key" = 6')
+    made.holds((0, "upsert", 3, "p3@x", "L", 2))
+    made.refuses({1: NOW, 2: NOW + timedelta(seconds=1), 3: NOW, 4: NOW, 5: NOW, 6: NOW})
+    if taken_over:
+        control.take(made.warehouse, NAME, TABLE, 7, 8, "another")
+    outbox.outlive(made.fence, made.changes(frozen="select 5 as \"key\", 'p5@x' as ident"))
+
+    assert made.refused() == ({1, 2, 3, 4, 5, 6} if taken_over else {2, 3, 4, 5, 6})
+
+    outbox.outlive(made.fence, made.changes())
+    assert made.refused() == ({1, 2, 3, 4, 5, 6} if taken_over else {2, 3, 4, 6})
+
+
 def test_no_outbox_outlives_its_run(world):
     """
     Nothing is left of it, in the warehouse or in the state, after a run that delivered, or had nothing to do, or was
@@ -253,6 +297,23 @@ def test_no_outbox_outlives_its_run(world):
     assert isinstance(stopped.error, UnsafePlan)
     assert (len(interrupted[0]), interrupted[1] > 1) == (1, True)
     assert left(world) == ([], 0)
+
+
+def test_repeated_keys_are_found_wherever_there_are_some(world):
+    """
+    Among those who are new, and among those who are known while others leave: counted, left out, and counted alike by
+    who only looks.
+    """
+    found = []
+    for people in ([(1, "a@x"), (2, "b@x"), (2, "b2@x")], [(1, "a@x"), (2, "b@x")], [(1, "a@x")] * 3):
+        world.people(*people)
+        looked = world.plan()
+        made = world.sync(force=True).plan
+        found.append((made.added, made.removed, made.repeated))
+
+        assert looked == made
+    assert found == [(1, 0, 1), (1, 0, 0), (0, 1, 1)]
+    assert world.receiver.holds() == {"a@x"}
 
 
 class Newcomer:
