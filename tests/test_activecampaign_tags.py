@@ -86,6 +86,16 @@ def test_everybody_with_the_tag_is_read_back(campaign):
     assert [each["email"] for each in remote.members(tag)] == [f"p{n}@example.com" for n in range(1, 250)]
 
 
+def test_a_page_that_comes_again_ends_the_list(campaign):
+    """
+    Where ActiveCampaign does not heed from which id it is asked, nobody is read twice, and nobody asks for ever.
+    """
+    page = {"contacts": [{"id": "3", "email": ADA}]}
+    remote = campaign.speak(lambda call: httpx.Response(200, json=page) if call.url.path == "/api/3/contacts" else None)
+
+    assert list(remote.members(remote.prepare("Detractors"))) == [{"email": ADA}]
+
+
 def test_checking_changes_nothing(campaign):
     """
     The check of an account is one look at whose key it is; a refused key is told.
