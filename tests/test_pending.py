@@ -212,6 +212,22 @@ def test_a_lost_ticket_is_waited_for_as_long_as_a_job_lasts(world):
     assert late.pending == 3
 
 
+def test_a_doubt_that_is_sent_again_is_young_again(world):
+    """
+    Where the answer of the next try is lost as well, the batch waits once more for as long as a job lasts.
+    """
+    for _ in range(2):
+        world.receiver.after = lose_first()
+        with pytest.raises(Killed):
+            world.sync()
+        world.forget_lease()
+        world.receiver.after = lambda told: None
+        early = world.sync()
+
+        assert (early.plan.updated, early.plan.pending) == (0, 3)
+        world.later(hours=7)
+
+
 def test_a_ticket_after_an_answer_that_was_lost(world):
     """
     The call whose answer was lost may have begun a job that nobody can ask for: the ticket of the next try is not

@@ -191,12 +191,14 @@ class Settlement:
         settled = f"exists (select 1 from {ledger} x where {same('x')} and x.sure and {equal})"
         ups = f"(select * from {rows} o where o.verb = 'upsert' and not {settled})"
         gone = f"(select * from {rows} where verb in ('move', 'remove'))"
+        since = f"(l.sure or l.outbox < {self.outbox})"  # sent once more: a ticket of this call, too, may be lost
         if self.fence.warehouse.columns(f"unknown_{self.fence.table}"):
+            since = "l.sure"
             self._unknown(ups, f"exists (select 1 from {ledger} l where {same('l')})")
             self._unknown(gone, "true", f" and exists (select 1 from {ledger} l where {there})")
         doubt = f'set sure = false, outbox = {self.outbox}, "at" = {self.now}'
-        self._change(f"update {ledger} l {doubt} from {gone} o where {there} and l.sure")
-        self._change(f"update {ledger} l {doubt} from {ups} o where {same('l')} and l.sure")
+        self._change(f"update {ledger} l {doubt} from {gone} o where {there} and {since}")
+        self._change(f"update {ledger} l {doubt} from {ups} o where {same('l')} and {since}")
         self._change(
             f'insert into {ledger} ("key", ident, list, sure, outbox, "at"{columns})'
             f' select "key", ident, list, false, {self.outbox}, {self.now}{columns} from {ups} o'
