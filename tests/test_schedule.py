@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -193,6 +195,27 @@ def test_a_signal_leaves_the_turn_to_the_next_worker(world):
 
     assert (broken.outcome, none, rest.outcome) == ("stopped", (), "delivered")
     assert len(world.receiver.sent("upsert")) == 6
+
+
+def test_a_signal_before_the_first_sync_leaves_the_turn_as_well(world):
+    """
+    One that comes while the warehouse is being opened, when no sync has begun: the audience is as due as before.
+    """
+
+    @contextmanager
+    def interrupted():
+        with world.hired() as worker:
+            world.stopped = True
+            yield worker
+
+    with world.turns() as turns:
+        world.began(turns)
+        world.clock.pass_(hours=1)
+        none = world.take(replace(turns, hired=interrupted))
+        world.stopped = False
+        [rest] = world.take(turns)
+
+    assert (list(none), rest.outcome) == ([], "delivered")
 
 
 def test_a_failure_has_had_its_turn(world):
