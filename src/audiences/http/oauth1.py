@@ -8,8 +8,8 @@ from functools import partial
 from typing import Literal
 
 import httpx
-from oauthlib.common import generate_nonce  # type: ignore[import-untyped]  # it ships no types
-from oauthlib.oauth1 import Client  # type: ignore[import-untyped]
+from oauthlib.common import generate_nonce
+from oauthlib.oauth1 import Client
 
 FORM = "application/x-www-form-urlencoded"
 Sign = Callable[[bytes], Mapping[str, str]]

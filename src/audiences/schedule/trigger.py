@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apscheduler.triggers.base import BaseTrigger  # type: ignore[import-untyped]
+from apscheduler.triggers.base import BaseTrigger
 
 from audiences import cron
 
 
 @dataclass(frozen=True)
-class Line(BaseTrigger):  # type: ignore[misc]  # APScheduler says nothing of its types
+class Line(BaseTrigger):
     """Fires when cron would run a line in a zone, each time so much later.
 
     schedule: as a header writes it; it has been checked
