@@ -208,19 +208,6 @@ def test_an_account_without_folders(far, speak):
     assert "make one" in error.value.do
 
 
-def test_two_runs_at_once_take_one_list(far, speak):
-    """
-    Where another run makes the list at the same time, both take the older of the two.
-    """
-    other = []
-
-    def before(request):
-        if request.method == "POST" and not other:
-            other.append(speak().prepare(far.list))
-
-    assert speak(before).prepare(far.list) == other[0] == "1"
-
-
 def test_several_lists_of_a_name_are_no_ones_choice(far, speak):
     """
     An error names their ids, and says to write one as list_id.

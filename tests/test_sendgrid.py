@@ -241,19 +241,6 @@ def test_a_list_is_found_by_its_exact_name(far, speak):
     assert [*far.lists.values()].count("Detractors") == 1
 
 
-def test_two_runs_at_once_take_one_list(far, speak):
-    """
-    Where another run makes the list at the same time, both take the same of the two.
-    """
-    other = []
-
-    def before(request):
-        if request.method == "POST" and not other:
-            other.append(speak().prepare(far.list))
-
-    assert speak(before).prepare(far.list) == other[0]
-
-
 def test_several_lists_of_a_name_are_no_ones_choice(far, speak):
     """
     An error names their ids, and says to write one as list_id.
