@@ -36,7 +36,7 @@ from pydantic import SecretStr
 import story
 from audiences import Connector
 from audiences.errors import AudienceError, DefinitionError
-from test_every_connector import FILES, sandbox_of
+from test_every_connector import FILES, Clock, sandbox_of
 
 MATCHED = ("method", "path", "query", "body")  # the host tells an account's region, and is whosever it was
 ADDRESS = re.compile(r"[\w.+'-]+(?:@|%40)(?!example\.com\b)[\w-]+(?:\.[\w-]+)+")
@@ -54,7 +54,7 @@ def record(name: str, options: Mapping[str, Any], live: bool, folder: Path | Non
     sandbox = story.sandbox_with(module, shown)
     with TemporaryDirectory() as made, nullcontext() if live else served(sandbox):
         where = Path.cwd() if live else story.account(sandbox, Path(made))
-        told = story.remote(path, shown | dict(options), sandbox, where)
+        told = story.remote(path, shown | dict(options), sandbox, where, **({} if live else _hurried()))
         with taped(Path(made) / "tape.yaml") as tape:
             story.Story(told, sandbox).short()
         text = (Path(made) / "tape.yaml").read_text("utf-8")
@@ -66,6 +66,12 @@ def record(name: str, options: Mapping[str, Any], live: bool, folder: Path | Non
     file.parent.mkdir(exist_ok=True)
     file.write_text(head + ADDRESS.sub("someone@example.com", text), "utf-8")
     return file
+
+
+def _hurried() -> dict[str, Any]:
+    """A sandbox is not waited for: the pace goes by a clock that is driven."""
+    clock = Clock()
+    return {"sleep": clock.sleep, "clock": clock}
 
 
 def _named(name: str) -> Path:

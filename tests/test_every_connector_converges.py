@@ -8,7 +8,7 @@ import random
 import httpx
 import pytest
 
-from audiences import Member, Proof, connectors, http
+from audiences import Limits, Member, Proof, connectors, http
 from history import FATES, KEYS, Dropped, History
 from scale import times
 from test_every_connector import cases
@@ -90,7 +90,8 @@ class Sandboxed(History):
 
     def remote(self):
         account = connectors.settings(self.path.stem, self.cls, self.world.folder)
-        line = http.client(self.cls.reach(account), self.cls.limits, transport=httpx.MockTransport(self.sandbox))
+        unpaced, far = Limits(self.cls.limits.batch), httpx.MockTransport(self.sandbox)
+        line = http.client(self.cls.reach(account), unpaced, transport=far)
         return self.cls(account, self.cls.Options(**self.options), line, send=self.fields, outbox="read-back")
 
     def publish(self, twice=()):
