@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import canary
-from engines import engine  # noqa: F401 (a fixture)
+from engines import DuckDB, engine  # noqa: F401 (a fixture)
 from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
 from states import state_url  # noqa: F401 (a fixture)
 
@@ -49,6 +49,15 @@ def nothing_private_gets_out():
     yield
 
     assert not canary.leaks()
+
+
+@pytest.fixture(autouse=True)
+def no_warehouse_stays_open():
+    """What a test has opened ends with it."""
+    yield
+
+    for url in [*DuckDB.kept]:
+        DuckDB.close(url)
 
 
 @pytest.fixture(autouse=True)

@@ -6,29 +6,48 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from audiences.warehouse import Warehouse
+
 
 class DuckDB:
-    """A file in the test's folder."""
+    """A file in the test's folder. It stays open until the test ends, for to open one costs more than most statements.
+
+    Whoever lets another process in closes it before. It spends little thought on tables of a few rows.
+    """
 
     name, dialect, nowhere = "duckdb", "duckdb", "duckdb:///none.duckdb"
+    kept: ClassVar[dict[URL, Warehouse]] = {}
+    costly = "join_order,statistics_propagation,filter_pullup,common_subexpressions"
 
     def __init__(self, databases: Callable[..., URL] | None = None):
         """Needs no server."""
 
     def new(self, folder: Path) -> URL:
         duckdb.connect(str(folder / "w.duckdb")).close()
-        return make_url(f"duckdb:///{folder / 'w.duckdb'}")
+        return self.keep(make_url(f"duckdb:///{folder / 'w.duckdb'}"))
+
+    def keep(self, url: URL) -> URL:
+        self.kept[url] = Warehouse(url, "audience_sync")
+        self.kept[url].run("set global threads = 1")
+        self.kept[url].run(f"set global disabled_optimizers = '{self.costly}'")
+        return url
 
     def copy(self, url: URL, folder: Path) -> URL:
         shutil.copy(str(url.database), folder / "w.duckdb")
-        return make_url(f"duckdb:///{folder / 'w.duckdb'}")
+        return self.keep(make_url(f"duckdb:///{folder / 'w.duckdb'}"))
+
+    @classmethod
+    def close(cls, url: URL) -> None:
+        """Let go of it, where it is still open."""
+        if url in cls.kept:
+            cls.kept.pop(url).close()
 
     def alone(self) -> URL:
         """A warehouse that is opened once."""
@@ -36,8 +55,12 @@ class DuckDB:
 
     @contextmanager
     def open(self, url: URL) -> Iterator[Any]:
-        with duckdb.connect(str(url.database)) as connection:
-            yield connection
+        if kept := self.kept.get(url):
+            with kept.connection.connection.driver_connection.duplicate() as connection:
+                yield connection
+        else:
+            with duckdb.connect(str(url.database)) as connection:
+                yield connection
 
     def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
         """Let a table hold exactly these rows."""
@@ -63,6 +86,9 @@ class PostgreSQL:
 
     def copy(self, url: URL, folder: Path) -> URL:
         return self.databases(like=url)
+
+    def close(self, url: URL) -> None:
+        """Nothing of it is held."""
 
     def alone(self) -> URL:
         """A warehouse that is opened once."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 
 import httpx
 from sqlalchemy import event
 
 import jobs
 from audiences.errors import AudienceError
-from audiences.warehouse import Warehouse
-from engines import DuckDB, PostgreSQL
+from engines import PostgreSQL
 from world import HEADER, Killed, Killer, World
 
 STRANGER = "stranger@x"
@@ -51,31 +49,6 @@ SEEN = {
     "slow body": None,
 }
 FATES = (*UNSEEN, *SEEN, "well")
-
-
-COSTLY = "join_order,statistics_propagation,filter_pullup,common_subexpressions"  # for tables of a few rows
-
-
-class Anchored(DuckDB):
-    """A DuckDB that stays open between runs: none has a file to open. It spends little thought on a few rows."""
-
-    def new(self, folder):
-        self.kept = Warehouse(url := super().new(folder), "audience_sync")
-        self.kept.run("set global threads = 1")
-        self.kept.run(f"set global disabled_optimizers = '{COSTLY}'")
-        return url
-
-    @contextmanager
-    def open(self, url) -> Iterator[Anchored]:
-        yield self
-
-    def execute(self, *words):
-        cursor = self.kept.connection.connection.dbapi_connection.cursor()
-        cursor.execute(*words)
-        return cursor
-
-    def close(self, url) -> None:
-        self.kept.close()
 
 
 class Dropped(PostgreSQL):

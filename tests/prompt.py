@@ -101,6 +101,7 @@ class Project(World):
     @contextmanager
     def started(self, *words: str, **environment: str) -> Iterator[subprocess.Popen]:
         """The same in a process of its own, which is gone when the block ends."""
+        self.apart()
         where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
         command = [sys.executable, "-m", "audiences", *words]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -124,6 +124,7 @@ def test_the_environment_wins_over_the_env_file(project):
     """
     The project's .env is read; what is exported counts more.
     """
+    project.apart()
     (project.folder / "w.duckdb").rename(project.folder / "other.duckdb")
 
     assert project.types("plan").code == 2
@@ -244,6 +245,7 @@ def test_a_warehouse_that_another_process_holds_is_said(project):
     """
     DuckDB lets one process in at a time: the command ends with 5 and says so.
     """
+    project.apart()
     held = (
         f"import duckdb, sys; c = duckdb.connect({str(project.warehouse_file)!r}); print('held', flush=True); input()"
     )
@@ -264,6 +266,7 @@ def test_a_warehouse_that_may_only_be_read_is_said(project):
     """
     `plan` works on a warehouse that may only be read; `sync` says what it needs.
     """
+    project.apart()
     address = "duckdb:///w.duckdb?access_mode=read_only"
 
     assert project.types("plan", AUDIENCES_WAREHOUSE_URL=address).code == 0
@@ -278,6 +281,7 @@ def test_a_warehouse_is_let_go(tmp_path, engine):
     left at the server.
     """
     project = Project(tmp_path, engine)
+    project.apart()
     for state in ("sqlite:///state/s.sqlite", "sqlite:////dev/null/s.sqlite"):
         project.types("sync", "--all", AUDIENCES_STATE_URL=state)
 

@@ -50,6 +50,8 @@ def test_plan_counts_and_leaves_nothing_behind(project):
     """
     `plan` says what a sync would change and how to send it; no schema, no state, no list is made.
     """
+    project.apart()
+
     ended = project.types("plan")
 
     assert ended.code == 0

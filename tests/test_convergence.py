@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import jobs
-from history import CHANGES, FATES, KEYS, NAMES, Anchored, Dropped, History, JobHistory
+from engines import DuckDB
+from history import CHANGES, FATES, KEYS, NAMES, Dropped, History, JobHistory
 from scale import times
 from test_every_connector import cases
 from test_every_connector_converges import STEPS as CONNECTORS_STEPS
@@ -135,7 +136,7 @@ def test_any_history_ends_in_step(request, machine, engine):
     may be on a list. Two quiet runs later (four with tickets) the list holds who belongs and nobody else, every claim
     is sure, whoever is refused is remembered as refused, and the stranger is where they were.
     """
-    kind = Anchored() if engine == "duckdb" else Dropped(request.getfixturevalue("postgres_server"))
+    kind = DuckDB() if engine == "duckdb" else Dropped(request.getfixturevalue("postgres_server"))
     told(machine, kind, STEPS[engine, machine])
 
 

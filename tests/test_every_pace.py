@@ -15,7 +15,7 @@ import pytest
 from audiences import connectors
 from audiences.http.wire import SIGN_IN
 from driven import Driven
-from history import Anchored
+from engines import DuckDB
 from scale import THOROUGH
 from test_every_connector import FILES, cases, sandbox_of
 from test_every_connector_converges import Sandboxed
@@ -130,7 +130,7 @@ def synced(case, folder, clock, sleep):
     """A sync of members enough to measure, one a batch, in one run; its result and the gate."""
     path, module, options = case
     gate = Gate(sandbox := module.Sandbox(), clock, sleep)
-    engine = Anchored()
+    engine = DuckDB()
     history = Sandboxed(world := World(folder, path.stem, engine), path, sandbox, options)
     windows = tuple(shorter(*each) for each in history.cls.limits.windows)
     text = ONE_BY_ONE.format(name=path.stem, folder=path.parent, windows=windows)

@@ -87,6 +87,7 @@ def project(tmp_path, engine, server):
 
 
 def begun(project):
+    project.apart()
     return subprocess.Popen(
         [sys.executable, "-m", "audiences", "sync", "hooked"],
         cwd=project.folder,

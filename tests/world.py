@@ -118,6 +118,10 @@ class World:
         text = text.replace("{more}", lines).replace("[sync.webhook]", f"[sync.{self.connector}]")
         (self.folder / "audiences" / f"{name}.sql").write_text(text)
 
+    def apart(self) -> None:
+        """Hold the warehouse no longer: another process opens it, or someone looks at its file."""
+        self.engine.close(self.url)
+
     def sql(self, *statements: str) -> list[tuple]:
         with self.engine.open(self.url) as connection:
             rows = []
@@ -221,6 +225,7 @@ class World:
 
     def copy(self, folder: Path, databases: Callable | None = None) -> World:
         """The same world once more, in another folder, and in one of these databases."""
+        self.apart()
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         other = copy.copy(self)
         other.engine = type(self.engine)(databases)
