@@ -129,12 +129,15 @@ def _as_new() -> Iterator[None]:
 
 @contextmanager
 def answering(answer: Callable[[dict], tuple[int, dict]]) -> Iterator[dict[str, str]]:
-    """A receiver of webhooks on loopback that answers as told (status, body); the settings that lead to it."""
+    """A receiver of webhooks on loopback that answers as told (status, body); the settings that lead to it.
+
+    It is asked with what came, and with the call's own `path` and `id` beside.
+    """
 
     class Endpoint(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             told = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            status, body = answer(told)
+            status, body = answer({**told, "path": self.path, "id": self.headers["webhook-id"]})
             text = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(text)))

@@ -6,13 +6,11 @@ import signal
 import sqlite3
 import threading
 import time
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from prompt import Project, answering
-from world import HEADER
 
 ENOUGH = 60  # seconds
 PEOPLE = [(number, f"p{number}@x", number) for number in range(6)]
@@ -161,37 +159,3 @@ def test_a_signal_lets_what_is_in_flight_finish(project):
     assert 0 < sent < 6
     assert after.code == 0
     assert sorted(keys) == [str(number) for number, *_ in PEOPLE]  # nobody twice
-
-
-def test_many_files_are_no_burden(project):
-    """
-    With 200 files it is ready after 5 s of a core's time, start-up and imports among them, and idles below 1 % of a
-    core, in less than 150 MB.
-    """
-    for number in range(200):
-        text = HEADER.replace("[sync.webhook]", "[sync.file]").replace("{more}", "").replace('"L"', f'"L{number}"')
-        (project.folder / "audiences" / f"many{number}.sql").write_text(text)
-    with project.started("serve") as process:
-        assert process.stdout.readline().startswith("serving 201 audiences")
-        ready = seconds(process.pid)
-        time.sleep(6)  # longer than it takes to look at the files again
-        idle = seconds(process.pid) - ready
-        memory = int(field(process.pid, "VmRSS"))
-        process.send_signal(signal.SIGTERM)
-        process.wait(ENOUGH)
-
-    assert ready < 5
-    assert idle < 0.06
-    assert memory < 150_000
-
-
-def seconds(pid):
-    """Of a core, that a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def field(pid, name):
-    """A line of what the system says of a process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith(name))
