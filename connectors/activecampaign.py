@@ -76,9 +76,8 @@ class Activecampaign(Connector):
             raise DefinitionError(what, do="rename all but one in ActiveCampaign, or write one as list_id")
         if not found:
             wanted = {"tag": {"tag": name, "tagType": "contact", "description": ""}}
-            answer = self.http.post("/tags", json=wanted, extensions={"expect": {422}})
-            # Another run, or this call's first attempt, whose answer was lost, may have made it too: as nothing says
-            # that names are unique, whoever made one takes the oldest.
+            answer = self.http.post("/tags", json=wanted, extensions={"expect": {422}, "creates": True})
+            # Another run may have made it too: nothing says that names are unique. Everyone takes the oldest.
             found = self._named(name)
             if not found:
                 words = _words(answer) if not answer.is_success else "it says it did, and shows none"

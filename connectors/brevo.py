@@ -90,8 +90,9 @@ class Brevo(Connector):
                 f"{name!r} is the name of several lists in Brevo: {', '.join(map(str, found))}", do=do
             )
         if not found:
-            made = self.http.post("/contacts/lists", json={"name": name, "folderId": self._folder()}).json()
-            # Another run may have made one too, or this call's own first attempt: everyone takes the oldest.
+            wanted = {"name": name, "folderId": self._folder()}
+            made = self.http.post("/contacts/lists", json=wanted, extensions={"creates": True}).json()
+            # Another run may have made one too: everyone takes the oldest.
             found = self._named(name) or [made["id"]]
         return str(found[0])
 

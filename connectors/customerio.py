@@ -95,9 +95,9 @@ class Customerio(Connector):
             kinds = ", ".join(f"{kind} {id_}" for id_, kind in found.items())
             do = "name another list, or rename that one in Customer.io; of several manual ones, write one as list_id"
             raise DefinitionError(f"{name!r} is not the name of one manual segment, but of: {kinds}", do=do)
-        made = self._app("POST", "/v1/segments", json={"segment": {"name": name}}).json()["segment"]["id"]
-        # Nothing says that names are unique: another run, or this call's first attempt, whose answer was lost, may have
-        # made the same segment. Whoever made one takes the oldest.
+        told = {"json": {"segment": {"name": name}}, "extensions": {"creates": True}}
+        made = self._app("POST", "/v1/segments", **told).json()["segment"]["id"]
+        # Nothing says that names are unique: another run may have made the same segment. Everyone takes the oldest.
         return str(min([made, *(id_ for id_, (_, each) in self._segments().items() if each == name)]))
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:

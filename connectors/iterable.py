@@ -104,9 +104,8 @@ class Iterable(Connector):
             kinds = ", ".join(f"{kind} {id_}" for id_, kind in found.items())
             do = "name another list, or rename that one in Iterable; of several static ones, write one as list_id"
             raise DefinitionError(f"{name!r} is not the name of one static list, but of: {kinds}", do=do)
-        made = self.http.post("/api/lists", json={"name": name}).json()["listId"]
-        # Names need not be unique: another run, or this call's first attempt, whose answer was lost, may have made the
-        # same list. Whoever made one takes the oldest.
+        made = self.http.post("/api/lists", json={"name": name}, extensions={"creates": True}).json()["listId"]
+        # Names need not be unique: another run may have made the same list. Everyone takes the oldest.
         return str(min([made, *(id_ for id_, (_, each) in self._lists().items() if each == name)]))
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:

@@ -100,8 +100,8 @@ class Klaviyo(Connector):
             raise DefinitionError(f"{name!r} is the name of several lists in Klaviyo: {ids}", do=do)
         if not found:
             wanted = {"data": {"type": "list", "attributes": {"name": name}}}
-            made = self.http.post("/lists", json=wanted).json()["data"]
-            # Another run may have made one too, or this call's own first attempt: everyone takes the oldest.
+            made = self.http.post("/lists", json=wanted, extensions={"creates": True}).json()["data"]
+            # Another run may have made one too: everyone takes the oldest.
             found = sorted(self._named(name), key=lambda each: str(each["attributes"]["created"])) or [made]
         return str(found[0]["id"])
 

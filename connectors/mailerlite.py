@@ -81,9 +81,8 @@ class Mailerlite(Connector):
             what = f"{name!r} is not the name of one group, but of: {', '.join(map(str, found))}"
             raise DefinitionError(what, do="rename all but one in MailerLite, or write one as list_id")
         if not found:
-            answer = self.http.post("/groups", json={"name": name}, extensions=MAY_REFUSE)
-            # Another run, or this call's first attempt, whose answer was lost, may have made it too: as nothing says
-            # that names are unique, whoever made one takes the oldest.
+            answer = self.http.post("/groups", json={"name": name}, extensions=MAY_REFUSE | {"creates": True})
+            # Another run may have made it too: nothing says that names are unique. Everyone takes the oldest.
             found = self._named(name)
             if not found:
                 words = "it says it did, and shows none" if answer.is_success else _words(answer.json())

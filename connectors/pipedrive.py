@@ -100,8 +100,8 @@ class Pipedrive(Connector):
         if found := self._named(name):
             return found
         body = {"field_name": name, "field_type": "enum", "options": [{"label": YES}]}
-        answer = self.http.post("/personFields", json=body, extensions={"expect": {400, 409}})
-        if found := self._named(name):  # also where another run made it, or a first attempt whose answer was lost
+        answer = self.http.post("/personFields", json=body, extensions={"expect": {400, 409}, "creates": True})
+        if found := self._named(name):  # also where another run made it
             return found
         do = "make it in Pipedrive: a person field of the type single option, with the option yes"
         raise DefinitionError(f"Pipedrive makes no field {name!r}: {_words(answer)}", do=do)

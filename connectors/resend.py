@@ -88,12 +88,13 @@ class Resend(Connector):
             what = f"{name!r} is the name of several segments in Resend: {', '.join(found)}"
             raise DefinitionError(what, do="rename all but one of them in Resend, or write one as list_id")
         if not found:
-            answer = self.http.post("/segments", json={"name": name}, extensions={"expect": {400, 422}})
+            answer = self.http.post(
+                "/segments", json={"name": name}, extensions={"expect": {400, 422}, "creates": True}
+            )
             if not answer.is_success:
                 what = f"Resend makes no segment {name!r}: {_words(answer)}"
                 raise DefinitionError(what, do="give the list another name, or make it in Resend")
-            # Another run, or this call's first attempt, whose answer was lost, may have made it too: as nothing says
-            # that names are unique, whoever made one takes the oldest.
+            # Another run may have made it too: nothing says that names are unique. Everyone takes the oldest.
             found = [*self._named(name), str(answer.json()["id"])]
         return found[0]
 

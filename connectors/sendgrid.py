@@ -77,11 +77,11 @@ class Sendgrid(Connector):
     def prepare(self, name: str) -> str:
         found = self._named(name)
         if len(found) > 1:
-            do = "rename all but one of them in SendGrid, or write one as list_id"
-            raise DefinitionError(f"{name!r} is the name of several lists in SendGrid: {', '.join(found)}", do=do)
+            what = f"{name!r} is the name of several lists in SendGrid: {', '.join(found)}"
+            raise DefinitionError(what, do="rename all but one of them, or write one as list_id")
         if not found:
-            answer = self.http.post("/marketing/lists", json={"name": name}, extensions={"expect": {400}})
-            # Another run may have made one too, or this call's own first attempt: everyone takes the same.
+            making = {"expect": {400}, "creates": True}  # another run may make one too: everyone takes the same
+            answer = self.http.post("/marketing/lists", json={"name": name}, extensions=making)
             if not (found := self._named(name) or ([str(answer.json()["id"])] if answer.is_success else [])):
                 what = f"SendGrid makes no list {name!r}: {'; '.join(_words(answer))}"
                 raise DefinitionError(what, do="give the list another name")

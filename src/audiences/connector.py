@@ -75,10 +75,14 @@ class Connector(ABC):
     """Keep one provider's lists equal to what was asked.
 
     `self.http` is an httpx.Client that is already paced, retried and logged; it is closed by the worker.
-    It raises for every answer that is not 2xx, so a verb only reads success. An answer that a verb wants to
-    read itself is named: `self.http.post(…, extensions={"expect": {404}})`; a POST that only looks is said to:
-    `extensions={"reads": True}`. Headers that hold for one attempt only, such as a signature with its time, are asked
-    for: `extensions={"sign": lambda body: {…}}`.
+    It raises for every answer that is not 2xx, so a verb only reads success. What is special about a call is said with
+    it: `self.http.post(…, extensions={"expect": {404}})`:
+
+    expect:  statuses of answers that a verb wants to read itself
+    reads:   True for a POST that only looks
+    creates: True for a POST that would make a second list: where its answer is lost it is not sent again; the run ends,
+             and the next one finds the list
+    sign:    a function of the body: headers that hold for one attempt only, such as a signature with its time
 
     Both verbs are safe to repeat, unless `repeatable` is False: then a batch without an answer is never sent
     again, but kept as unknown until someone says what became of it.

@@ -90,7 +90,8 @@ class Patient(Around):
             status = outcome.status_code
             again = passing(outcome) and status not in request.extensions.get("expect", ())
             applied = unsure(status)
-        return again and (self.repeatable or not applied or only_reads(request))
+        repeatable = self.repeatable and not request.extensions.get("creates")
+        return again and (repeatable or not applied or only_reads(request))
 
     def _wait(self, request: httpx.Request, outcome: httpx.Response | Failure, tried: int) -> None:
         wait = FIRST * 2 ** max(0, tried - 1) * random.uniform(1, 2)
