@@ -7,6 +7,14 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from psycopg.types.datetime import (
+    DateLoader,
+    IntervalLoader,
+    TimeLoader,
+    TimestampLoader,
+    TimestamptzLoader,
+    TimetzLoader,
+)
 from sqlalchemy.engine import make_url
 
 from audiences import cli, control, definition
@@ -16,6 +24,7 @@ from engines import PostgreSQL
 from world import HEADER, World
 
 NAME, TABLE = "team.webhook", "team__webhook"
+KINDS = (DateLoader, TimeLoader, TimetzLoader, TimestampLoader, TimestamptzLoader, IntervalLoader)
 
 
 @pytest.fixture
@@ -399,3 +408,15 @@ def test_status_and_forget(world):
     assert "2 listed" in asked[0]
     assert "team.webhook is forgotten: 2 members it had listed" in asked[1]
     assert world.sql("select tablename from pg_tables where schemaname = 'audience_sync'") == [("project",)]
+
+
+def test_a_connection_leaves_no_class_behind(world):
+    """
+    A worker that stays opens one a turn, for months: what the driver keeps for good is made once.
+    """
+    for _ in range(2):
+        Warehouse(world.url, "audience_sync").close()
+    loaders = sum(len(kind.__subclasses__()) for kind in KINDS)
+    Warehouse(world.url, "audience_sync").close()
+
+    assert loaders == sum(len(kind.__subclasses__()) for kind in KINDS) >= len(KINDS)

@@ -78,7 +78,18 @@ class Office:
 
     @contextmanager
     def hired(self) -> Iterator[Worker]:
-        """A worker with a warehouse of its own: where that is a file, other processes need it between the turns."""
+        """A worker with a warehouse of its own: where that is a file, other processes need it between the turns.
+
+        What it leaves in circles is collected at its end: left to the threshold, it would be megabytes by then.
+        """
+        try:
+            with self._hired() as worker:
+                yield worker
+        finally:
+            gc.collect()
+
+    @contextmanager
+    def _hired(self) -> Iterator[Worker]:
         patience = self.session.settings.patience
         with self.session.warehouse() as warehouse:
             if not self.adopted:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -139,16 +140,24 @@ def _plainly(driver: Any, _record: object) -> None:
 
     psycopg makes objects of the former, and fails on the latter with all the rows around it.
     """
-    from psycopg import DataError
-    from psycopg.types import datetime as moments
     from psycopg.types.string import TextLoader
 
     for name in ("json", "jsonb", "inet", "cidr", "record", *RANGES):
         driver.adapters.register_loader(name, TextLoader)
+    for name, loader in _calendar().items():
+        driver.adapters.register_loader(name, loader)
 
-    def within(loader: Any) -> Any:
-        """What Python's calendar holds as such, else as text: infinity, 44 BC, 24:00."""
 
+@cache
+def _calendar() -> Mapping[str, type]:
+    """What Python's calendar holds as such, else as text: infinity, 44 BC, 24:00.
+
+    Made once: psycopg never lets go of a class that it was given.
+    """
+    from psycopg import DataError
+    from psycopg.types import datetime as moments
+
+    def within(loader: Any) -> type:
         def load(self: Any, data: Any) -> Any:
             try:
                 return loader.load(self, data)
@@ -157,15 +166,14 @@ def _plainly(driver: Any, _record: object) -> None:
 
         return type("Within", (loader,), {"load": load})
 
-    for name, loader in {
-        "date": moments.DateLoader,
-        "time": moments.TimeLoader,
-        "timetz": moments.TimetzLoader,
-        "timestamp": moments.TimestampLoader,
-        "timestamptz": moments.TimestamptzLoader,
-        "interval": moments.IntervalLoader,
-    }.items():
-        driver.adapters.register_loader(name, within(loader))
+    return {
+        "date": within(moments.DateLoader),
+        "time": within(moments.TimeLoader),
+        "timetz": within(moments.TimetzLoader),
+        "timestamp": within(moments.TimestampLoader),
+        "timestamptz": within(moments.TimestamptzLoader),
+        "interval": within(moments.IntervalLoader),
+    }
 
 
 RANGES = [f"{kind}{many}range" for kind in ("int4", "int8", "num", "date", "ts", "tstz") for many in ("", "multi")]
