@@ -79,6 +79,7 @@ def test_metrics_tell_what_ran(watched):
     watched.world.people((1, "a@x"), (2, "b@x"), (3, None), (3, None))
     watched.world.receiver.rejects("b@x")
     watched.run(hours=1)
+    first = watched.told()
     watched.run(hours=1)
     told = watched.told()
 
@@ -88,7 +89,7 @@ def test_metrics_tell_what_ran(watched):
     assert told("audiences_planned_changes_total", sync, "added") == 2
     assert told("audiences_delivered_changes_total", sync) == 1
     assert told("audiences_refusals_total", sync) == 1
-    assert told("audiences_listed_members", sync) == 1
+    assert first("audiences_listed_members", sync) == told("audiences_listed_members", sync) == 1
     assert told("audiences_refused_members", sync) == 1
     assert told("audiences_set_aside_members", sync) == 1
     assert told("audiences_pending_members", sync) == told("audiences_unknown_claims", sync) == 0
@@ -97,6 +98,19 @@ def test_metrics_tell_what_ran(watched):
     assert (told("audiences_definitions", "read"), told("audiences_definitions", "broken")) == (1, 0)
     assert told("audiences_state_up") == 1
     assert told("process_open_fds") > 0
+
+
+def test_a_lists_size_is_what_the_run_has_left(watched):
+    """
+    Who has left is not counted any more, and who came is, right after the run that delivered it.
+    """
+    sizes = []
+    for people in ([(1, "a@x"), (2, "b@x")], [(2, "b@x")], [(2, "c@x"), (3, "d@x"), (4, "e@x")]):
+        watched.world.people(*people)
+        watched.run(hours=1)
+        sizes.append(watched.told()("audiences_listed_members", "team.webhook"))
+
+    assert sizes == [2, 1, 3]
 
 
 def test_the_manual_names_every_metric(watched):
@@ -117,7 +131,8 @@ def test_the_manual_names_every_metric(watched):
 
 def test_a_failure_does_not_count_as_a_good_run(watched):
     """
-    The last success stays where it was while runs fail, or a guard stops them; what a guard stopped is not planned.
+    The last success and the list's size stay as they were while runs fail, or a guard stops them; what a guard stopped
+    is not planned.
     """
     watched.world.people(*((number, f"p{number}@x") for number in range(20)))
     watched.run(hours=1)
@@ -130,6 +145,7 @@ def test_a_failure_does_not_count_as_a_good_run(watched):
 
     good = ("audiences_last_success_timestamp_seconds", "team.webhook")
     assert after(*good) == before(*good)
+    assert after("audiences_listed_members", "team.webhook") == 20
     assert after("audiences_last_run_timestamp_seconds", "team.webhook") > after(*good)
     assert after("audiences_runs_total", "team.webhook", "guarded") == 1
     assert after("audiences_runs_total", "team.webhook", "failed") == 1

@@ -57,6 +57,8 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
         if result.plan:
             result = replace(result, aside=max(0, result.plan.set_aside - (before.set_aside if before else 0)))
         found = {each: getattr(result, each) for each in ("refused", "delivered", "pending", "unknown")}
+        if result.size is not None:
+            found["size"] = result.size
         runs.end(worker.state, begun, result.outcome, result.plan, result.error.what if result.error else None, **found)
         log.info(
             "sync.ended",

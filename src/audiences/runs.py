@@ -38,6 +38,7 @@ class Run:
     """One run in full. ended, result: None while it is under way, and where it was killed.
 
     outbox:    the number of its outbox, where its plan passed the guard
+    listed:    members when it was planned; size: after it, where it could count them, else as the run before left it
     delivered: changes that were acknowledged; pending: members; unknown: claims
     revision:  the git commit of the definition; fingerprint: sha256 of its file; note: why it failed, or was stopped
     """
@@ -59,6 +60,7 @@ class Run:
     delivered: int = 0
     pending: int = 0
     unknown: int = 0
+    size: int = 0
     revision: str | None = None
 
 
@@ -70,8 +72,17 @@ def begin(known: State, sync: str, fingerprint: str, revision: str | None = None
     run = uuid.uuid4().hex[:12]
     with known.begin() as connection:
         started = text(known.now())  # its own clock: the runs of several hosts have one order
+        r = state.run.c
+        size = select(r.size).where(r.sync == sync).order_by(r.started.desc()).limit(1).scalar_subquery()
         connection.execute(
-            insert(state.run).values(id=run, sync=sync, fingerprint=fingerprint, started=started, revision=revision)
+            insert(state.run).values(
+                id=run,
+                sync=sync,
+                fingerprint=fingerprint,
+                started=started,
+                revision=revision,
+                size=func.coalesce(size, 0),
+            )
         )
     return run
 
@@ -102,7 +113,7 @@ def promised(known: State, sync: str) -> dict[str, int]:
 
 
 def end(known: State, run: str, result: str, plan: Plan | None, note: str | None = None, **found: int) -> None:
-    """Note how a run ended, and why; its numbers, and those found: refused, delivered, pending, unknown."""
+    """Note how a run ended, and why; its numbers, and those found: refused, delivered, pending, unknown, size."""
     numbers = {name: getattr(plan, name) for name in NUMBERS} if plan else {}
     with known.begin() as connection:
         connection.execute(

@@ -148,7 +148,7 @@ class Steps:
         warehouse, known = fence.warehouse, control.read(fence.warehouse, fence.table)
         changes = compare.changes(warehouse, terms, self.source, self.types, known, self.worker.now())
         plan = outbox.fill(fence, changes, self.binding.sync)
-        self.result = replace(self.result, plan=plan, unknown=plan.unknown)
+        self.result = replace(self.result, plan=plan, size=plan.listed, unknown=plan.unknown)
         try:
             plan.check(
                 self.audience.guard,
@@ -207,7 +207,10 @@ class Steps:
         delivered = self.result.delivered + ranges.common(found.of(Verdict.OK), counted)
         leaving = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("move", "remove")]
         stayed = self.result.stayed + ranges.common(found.of(Verdict.REFUSED, Verdict.DOUBT), leaving)
-        self.result = replace(self.result, delivered=delivered, stayed=stayed)
+        # Where nobody was listed each member has one claim now; to look for others costs a fiftieth of a first sync.
+        members = 'count(distinct "key")' if self.result.size else "count(*)"
+        [(size,)] = fence.warehouse.run(f"select {members} from {fence.warehouse.table('ledger_' + fence.table)}")
+        self.result = replace(self.result, delivered=delivered, stayed=stayed, size=size)
         self.result = replace(self.result, stopped=delivery.stopped, error=delivery.error)
 
     def _count(self) -> None:

@@ -71,6 +71,7 @@ class Result:
     """How one sync ended.
 
     delivered: rows that were acknowledged, those of earlier tickets among them
+    size:      members listed after it; None where it ended before it could count
     refused:   members who are refused now; fresh: … by this run for the first time
     stayed:    members, or old addresses of theirs, that are still on the list: the provider refused to remove them
     aside:     members set aside beyond those that the last run counted
@@ -82,6 +83,7 @@ class Result:
     binding: Binding
     plan: Plan | None = None
     delivered: int = 0
+    size: int | None = None
     fresh: int = 0
     refused: int = 0
     stayed: int = 0

@@ -24,7 +24,7 @@ from audiences.state import State
 from audiences.worker import Result
 
 OF_A_RUN: Mapping[str, tuple[str, str]] = {  # name -> what it is, and the column of a run
-    "audiences_listed_members": ("Members listed when the newest run was planned.", "listed"),
+    "audiences_listed_members": ("Members listed after the newest run.", "size"),
     "audiences_refused_members": ("Members that the destination refuses.", "refused"),
     "audiences_set_aside_members": ("Members without a key of their own or an identifier.", "set_aside"),
     "audiences_pending_members": ("Members that the provider has taken in and not judged yet.", "pending"),

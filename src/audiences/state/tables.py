@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 3
+VERSION = 4
 tables = MetaData()
 
 about = Table("about", tables, Column("name", String, primary_key=True), Column("value", String, nullable=False))
@@ -57,6 +57,7 @@ run = Table(
         for name in (
             *("listed", "added", "updated", "removed", "refused", "set_aside"),  # as planned, and as found
             *("delivered", "pending", "unknown"),  # changes that were acknowledged; members; claims
+            "size",  # members listed after it
         )
     ),
     Column("revision", String),  # the git commit of the definition
