@@ -98,14 +98,26 @@ def test_a_paused_audience_is_not_due(project):
 
 def test_a_signal_ends_it_well(project):
     """
-    0: told to stop while nothing is under way, it says so and is gone in a moment.
+    0: told to stop while nothing is under way, it says so and is gone in a moment; alerts that nobody told are told.
     """
-    with project.started("serve") as process:
+    alerts = []
+    project.sql("drop table people")
+    project.types("sync", "--all")
+
+    def heard(told):
+        alerts.append(told["type"])
+        return 200, {}
+
+    with (
+        answering(heard) as where,
+        project.started("serve", AUDIENCES_ALERT_WEBHOOK=where["WEBHOOK_URL"]) as process,
+    ):
         first = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=ENOUGH)
 
     assert process.returncode == 0
+    assert alerts == ["alert.failed"]
     assert first.startswith("serving 1 audience; next: team at 20")
     assert out.startswith("stopped: ")
     assert err.startswith("stopping: ")

@@ -32,6 +32,7 @@ FLOORS: tuple[set[str], ...] = (
     {"preview", "steps"},
     {"run"},
     {"demo", "schedule"},
+    {"alerts"},
     {"cli"},
     {"__main__"},
 )

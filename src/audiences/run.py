@@ -44,7 +44,7 @@ def failed(state: State, audience: Audience, bindings: Sequence[Binding], error:
     with suppress(WarehouseError):
         for each in results:
             begun = runs.begin(state, each.binding.sync.name, audience.fingerprint, revision.of(audience.path))
-            runs.end(state, begun, each.outcome, None, error.what)
+            runs.end(state, begun, each.outcome, None, error)
     return results
 
 
@@ -59,7 +59,7 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
         found = {each: getattr(result, each) for each in ("refused", "delivered", "pending", "unknown")}
         if result.size is not None:
             found["size"] = result.size
-        runs.end(worker.state, begun, result.outcome, result.plan, result.error.what if result.error else None, **found)
+        runs.end(worker.state, begun, result.outcome, result.plan, result.error, **found)
         log.info(
             "sync.ended",
             outcome=result.outcome,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, inspect, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, inspect, or_, select, text, update
 
 from audiences import state
+from audiences.errors import AudienceError
 from audiences.plan import Plan
 from audiences.state import State
 
 WHOLE = ("delivered", "unchanged")  # how a run ends that left nothing to do
 GOOD = (*WHOLE, "accepted")
+BAD = ("failed", "guarded")  # … and that someone must look at; the other words mean: put off
 NUMBERS = ("listed", "added", "updated", "removed", "set_aside")
 
 
@@ -41,6 +44,7 @@ class Run:
     listed:    members when it was planned; size: after it, where it could count them, else as the run before left it
     delivered: changes that were acknowledged; pending: members; unknown: claims
     revision:  the git commit of the definition; fingerprint: sha256 of its file; note: why it failed, or was stopped
+    remedy:    what to do about that
     """
 
     id: str
@@ -62,6 +66,26 @@ class Run:
     unknown: int = 0
     size: int = 0
     revision: str | None = None
+    remedy: str | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended well."""
+        return self.result in GOOD
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """How a sync has gone of late.
+
+    decided: the newest run that ended well or badly, and was not merely put off
+    good:    the newest that ended well
+    since:   seconds since 1970, when the first run after that began, however it ended; None where there is none
+    """
+
+    decided: Run | None
+    good: Run | None
+    since: float | None
 
 
 COLUMNS = tuple(field.name for field in fields(Run))
@@ -112,14 +136,17 @@ def promised(known: State, sync: str) -> dict[str, int]:
     return {"added": int(row.added), "updated": int(row.updated) + int(row.added)}
 
 
-def end(known: State, run: str, result: str, plan: Plan | None, note: str | None = None, **found: int) -> None:
+def end(
+    known: State, run: str, result: str, plan: Plan | None, error: AudienceError | None = None, **found: int
+) -> None:
     """Note how a run ended, and why; its numbers, and those found: refused, delivered, pending, unknown, size."""
     numbers = {name: getattr(plan, name) for name in NUMBERS} if plan else {}
+    why = {"note": error.what, "remedy": error.do} if error else {}
     with known.begin() as connection:
         connection.execute(
             update(state.run)
             .where(state.run.c.id == run)
-            .values(ended=text(known.now()), result=result, note=note, **numbers, **found)
+            .values(ended=text(known.now()), result=result, **why, **numbers, **found)
         )
 
 
@@ -158,6 +185,25 @@ def newest(known: State, syncs: Iterable[str]) -> dict[str, tuple[Run, float | N
                 good = connection.execute(mine.where(r.result.in_(GOOD)), {"name": name}).mappings().one_or_none()
                 found[name] = Run(**run), good["ended"] if good else None
     return found
+
+
+def recent(known: State, syncs: Iterable[str]) -> dict[str, Recent]:
+    """How each of these syncs has gone of late."""
+    r, found = state.run.c, dict[str, Recent]()
+    mine = select(state.run).where(r.sync == bindparam("name")).order_by(r.started.desc()).limit(1)
+    after = select(func.min(r.started)).where(r.sync == bindparam("name"), r.started > bindparam("good"))
+    with known.begin() as connection:
+        for name in syncs:
+            decided = _one(connection, mine.where(r.result.in_((*GOOD, *BAD))), name)
+            good = _one(connection, mine.where(r.result.in_(GOOD)), name) if decided and not decided.good else decided
+            since = connection.execute(after, {"name": name, "good": good.started if good else 0.0}).scalar()
+            found[name] = Recent(decided, good, since)
+    return found
+
+
+def _one(connection: Connection, which: Select[Any], name: str) -> Run | None:
+    row = connection.execute(which, {"name": name}).mappings().one_or_none()
+    return Run(**row) if row else None
 
 
 def _there(known: State) -> set[str]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     grace:         seconds; a stopped worker is out by then
     port:          where `serve` answers /healthz, /readyz and /metrics; none: nowhere
     jitter:        seconds; `serve` runs each audience so much later at most, always as much
+    alert_…:       how alerts are told: a URL each, which may hold a secret; what signs those to the webhook
+    alert_refused: share of a sync's members; more of them refused is an alert
+    alert_late:    seconds; no good run for so long after one was due is an alert
     """
 
     model_config = SettingsConfigDict(env_prefix="AUDIENCES_", extra="ignore", frozen=True)
@@ -35,6 +38,12 @@ class Settings(BaseSettings):
     grace: float = Field(60.0, gt=0)
     port: int | None = Field(None, ge=0, le=65535)
     jitter: float = Field(0.0, ge=0)
+    alert_slack: SecretStr | None = None
+    alert_email: SecretStr | None = None
+    alert_webhook: SecretStr | None = None
+    alert_webhook_secret: SecretStr | None = None
+    alert_refused: float = Field(0.05, ge=0, le=1)
+    alert_late: float = Field(3600.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] | None = None  # none: as log.default_level says
 
 

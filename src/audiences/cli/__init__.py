@@ -18,6 +18,7 @@ COMMANDS = {  # name -> its line in the help; the room of that name holds it
     "sync": "Deliver what has changed.",
     "serve": "Run each audience on its schedule, until it is told to stop.",
     "status": "Each sync: its list, its last run, who is refused.",
+    "alert": "Try the ways by which alerts are told.",
     "history": "The runs of a sync: their numbers, and the commit of its file.",
     "run": "One run: what ran, what it planned, what became of it.",
     "show": "One audience: header, SQL as it will run, size, a masked sample.",

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from audiences import compare
+from audiences.alerts.ways import ways
 from audiences.audience import Audience
 from audiences.cli import accounts, output
 from audiences.cli.accounts import Account
 from audiences.cli.session import Chosen, Session
-from audiences.errors import AudienceError
+from audiences.errors import AudienceError, DefinitionError
 from audiences.project import Binding
 from audiences.warehouse import Warehouse
 
@@ -35,6 +36,7 @@ def command(folder: Path, warehouse: bool, connectors: bool, as_json: bool) -> i
     session = Session(folder)
     chosen = session.chosen()
     columns, mistakes = described(session, chosen) if warehouse else ({}, [])
+    mistakes += alerting(session)
     found = spoken(session, chosen) if connectors else []
     errors = [*chosen.errors, *mistakes, *(each.error for each in found if each.error)]
     code = chosen.worst([*(MISTAKE for _ in mistakes), *(each.error.exit_code for each in found if each.error)])
@@ -59,6 +61,16 @@ def described(session: Session, chosen: Chosen) -> tuple[dict[str, Mapping[str, 
                 output.complain(f"{audience.name}: {error}")
                 errors.append(error)
     return columns, errors
+
+
+def alerting(session: Session) -> list[AudienceError]:
+    """What is wrong with the ways by which alerts are told, told on stderr."""
+    try:
+        ways(session.settings)
+    except DefinitionError as error:
+        output.complain(error)
+        return [error]
+    return []
 
 
 def spoken(session: Session, chosen: Chosen) -> list[Account]:

@@ -41,3 +41,5 @@ def words(run: Run) -> Iterator[str]:
     yield "  found: " + ", ".join(f"{getattr(run, name):,} {name.replace('_', ' ')}" for name in found)
     if run.note:
         yield f"  why: {run.note}"
+    if run.remedy:
+        yield f"  do: {run.remedy}"

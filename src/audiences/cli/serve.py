@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,13 +16,14 @@ import structlog
 from audiences import control, lease, project
 from audiences.audience import Audience
 from audiences.cli import output, went
+from audiences.cli.notices import Notices
 from audiences.cli.session import Chosen, Session
 from audiences.cli.signals import Signals
 from audiences.cli.went import Went
-from audiences.errors import Held
+from audiences.errors import AudienceError, Held
 from audiences.http import Shared
 from audiences.http.signin import Desk
-from audiences.project import Binding
+from audiences.project import Binding, Project
 from audiences.schedule import timetable
 from audiences.schedule.definitions import Definitions
 from audiences.schedule.health import Health, listening
@@ -31,10 +32,12 @@ from audiences.schedule.rota import Rota
 from audiences.schedule.turn import Turns
 from audiences.settings import warehouse_url
 from audiences.state import State
+from audiences.warehouse import Warehouse
 from audiences.worker import Result, Worker
 
 log = structlog.get_logger()
 PAUSE = 0.2  # seconds from a signal until it is noticed
+ORPHANS = 600.0  # seconds between two looks for orphans
 ADOPT = 60.0  # seconds that one worker may keep others from letting the warehouse know its state database
 
 
@@ -56,13 +59,18 @@ def command(folder: Path, once: bool, port: int | None) -> int:
         office = Office(session, state, signals)
         turns = Turns(state, office.hired, signals.stopped, lambda: datetime.now(UTC))
         if once:
-            return due(session.chosen(), turns)
+            code = due(session.chosen(), turns)
+            office.notices.tell(scheduled=True)
+            return code
         return serve(office, turns, session.settings.port if port is None else port)
 
 
 @dataclass
 class Office:
-    """Where workers are hired: they share the state database, the accounts' pace, and what was signed in to."""
+    """Where workers are hired: they share the state database, the accounts' pace, and what was signed in to.
+
+    project: the definitions as they are now; looked: when orphans were looked for
+    """
 
     session: Session
     state: State
@@ -70,6 +78,12 @@ class Office:
     desks: dict[str, Desk] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
     adopted: bool = False
+    project: Callable[[], Project] = field(init=False)
+    notices: Notices = field(init=False)
+    looked: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.project, self.notices = lambda: self.session.project, Notices(self.session)
 
     def reach(self) -> None:
         """Raise AudienceError where the warehouse cannot be reached. One that another process holds is there."""
@@ -110,6 +124,15 @@ class Office:
                 desks=self.desks,
                 accounts=self.accounts,
             )
+            self._orphans(warehouse)
+
+    def _orphans(self, warehouse: Warehouse) -> None:
+        """Look for orphans while the warehouse is open, now and then: to wake it for that would cost."""
+        if not self.notices.ways or time.monotonic() - self.looked < ORPHANS:
+            return
+        self.looked = time.monotonic()
+        with suppress(AudienceError):  # of no concern to the turn
+            self.notices.orphans = self.session.orphans(warehouse, self.project())
 
 
 def serve(office: Office, turns: Turns, port: int | None) -> int:
@@ -117,13 +140,16 @@ def serve(office: Office, turns: Turns, port: int | None) -> int:
     session, signals = office.session, office.signals
     one_lane = warehouse_url(session.settings, session.folder).get_backend_name() == "duckdb"
     definitions = Definitions(session.folder, session.read)
-    metrics = Metrics(office.state, office.accounts, lambda: definitions.project)
+    office.project = lambda: definitions.project
+    metrics = Metrics(office.state, office.accounts, office.project)
     rota = Rota(definitions, turns, session.settings.jitter, one_lane, lambda results: told(metrics, results))
     checks = {"warehouse": office.reach, "state": office.state.reach, "definitions": definitions.reach}
+    watch = office.notices.watch(office.state, office.project, lambda: timetable.since(office.state))
     health = Health(rota.alive, checks, metrics.registry)
     with ExitStack() as stack:
         if port is not None:
             port = stack.enter_context(listening(health, port))
+        stack.enter_context(watch.kept())
         stack.callback(rota.close)
         rota.start()
         where = "" if port is None else f"; health and metrics on port {port}"

@@ -112,16 +112,19 @@ class Session:
         with closing(State(url, looks=True)) as opened:
             yield opened
 
-    def orphans(self, warehouse: Warehouse) -> dict[str, int]:
-        """Syncs that the warehouse remembers and no file defines -> how many members they list."""
-        known = control.syncs(warehouse)
-        syncs = [sync for each in self.project.audiences for sync in each.syncs]
+    def orphans(self, warehouse: Warehouse, project: Project | None = None) -> dict[str, int]:
+        """Syncs that the warehouse remembers and no file defines -> how many members they list.
+
+        project: the definitions, where they are not as the command has found them any more
+        """
+        project, known = project or self.project, control.syncs(warehouse)
+        syncs = [sync for each in project.audiences for sync in each.syncs]
         # A sync that has run under its new name already follows no old one any more.
         defined = {sync.name for sync in syncs} | {sync.renamed_from for sync in syncs if sync.name not in known}
         return {
             name: listed(warehouse, table)
             for name, table in known.items()
-            if name not in defined and name.partition(".")[0] not in self.project.broken
+            if name not in defined and name.partition(".")[0] not in project.broken
         }
 
 

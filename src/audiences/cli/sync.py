@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -11,11 +12,15 @@ import click
 from audiences import control, project, run
 from audiences.cli import output, went
 from audiences.cli import plan as planning
+from audiences.cli.notices import Notices
 from audiences.cli.plan import Wish
 from audiences.cli.progress import Progress
 from audiences.cli.session import Chosen, Session
 from audiences.cli.signals import Signals
 from audiences.cli.went import Went
+from audiences.errors import WarehouseError
+from audiences.state import State
+from audiences.warehouse import Warehouse
 from audiences.worker import Result, Worker
 
 
@@ -58,13 +63,25 @@ def command(
 
 
 def deliver(session: Session, wish: Wish, strict: bool) -> int:
-    """Run each sync and print how it went; the exit code."""
-    chosen = session.chosen(wish.names)
-    results, progress = [], Progress()
+    """Run each sync and print how it went; the exit code. What changed with that is told at the end."""
+    chosen, notices = session.chosen(wish.names), Notices(session)
+    try:
+        results, notices.orphans = delivered(session, chosen, wish)
+    except WarehouseError:
+        notices.tell()
+        raise
+    code = went.close(Went(chosen, results, notices.orphans, strict), wish.as_json)
+    notices.tell()
+    return code
+
+
+def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result], dict[str, int]]:
+    """How each sync went, told as it ends; and the orphans."""
+    results, progress = list[Result](), Progress()
     # Members are millions of small objects, each gone in a moment: the collector need not look at them all the time.
     gc.set_threshold(100_000, 10, 100)
-    with Signals(session.settings.grace) as signals, session.warehouse() as warehouse, session.state() as state:
-        control.adopt(warehouse, state)
+    with Signals(session.settings.grace) as signals, ExitStack() as stack:
+        warehouse, state = opened(session, chosen, stack)
         worker = Worker(
             warehouse,
             state,
@@ -83,8 +100,21 @@ def deliver(session: Session, wish: Wish, strict: bool) -> int:
                     went.tell(result)
         finally:
             progress.clear()
-        orphans = session.orphans(warehouse)
-    return went.close(Went(chosen, results, orphans, strict), wish.as_json)
+        return results, session.orphans(warehouse)
+
+
+def opened(session: Session, chosen: Chosen, stack: ExitStack) -> tuple[Warehouse, State]:
+    """Warehouse and state database. Where one cannot be reached no sync can begin, and each is noted as failed."""
+    try:
+        warehouse = stack.enter_context(session.warehouse())
+        state = stack.enter_context(session.state())
+        control.adopt(warehouse, state)
+    except WarehouseError as error:
+        with suppress(WarehouseError), session.state() as known:
+            for audience, bindings in chosen.audiences:
+                run.failed(known, audience, project.awake(audience, bindings), error)
+        raise
+    return warehouse, state
 
 
 def ran(worker: Worker, chosen: Chosen) -> Iterator[Result]:

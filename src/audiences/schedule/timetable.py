@@ -37,6 +37,13 @@ def due(state: State, audience: Audience) -> datetime:
     return cron.after(audience.schedule, audience.timezone, datetime.fromtimestamp(since, UTC))
 
 
+def since(state: State) -> dict[str, float]:
+    """Audience -> seconds since 1970, up to when each moment of its line is served; of the paused none."""
+    with state.begin() as connection:
+        rows = connection.execute(select(timetable).where(timetable.c.line != "")).all()
+    return {row.audience: row.since for row in rows}
+
+
 def serve(state: State, audience: str, moment: datetime) -> None:
     """Note that every moment of an audience's line up to this one is served."""
     since, row = moment.timestamp(), timetable.c

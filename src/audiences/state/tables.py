@@ -52,6 +52,7 @@ run = Table(
     Column("ended", Float),
     Column("result", String),  # delivered, paused, guarded, deferred, failed …
     Column("note", Text),  # why it failed, or was stopped
+    Column("remedy", Text),  # and what to do about that
     *(
         Column(name, Integer, nullable=False, server_default="0")
         for name in (
@@ -69,6 +70,15 @@ timetable = Table(
     Column("audience", String, primary_key=True),
     Column("line", String, nullable=False),  # the schedule and zone that `since` belongs to; empty while paused
     Column("since", Float, nullable=False),  # every moment of the line up to here is served; by the worker's clock
+)
+told = Table(
+    "told",
+    tables,
+    Column("way", String, primary_key=True),
+    Column("subject", String, primary_key=True),  # a sync; or the audience whose file cannot be read
+    Column("concern", String, primary_key=True),
+    Column("state", String, nullable=False),  # what this way told last
+    Column("at", Float, nullable=False),  # seconds since 1970: since when it was so
 )
 token = Table(
     "token",
