@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audiences.connector import Category, Chosen, Connector, Limits, Proof
+    from audiences.connector import Category, Chosen, Connector, Limits, Null, Proof
     from audiences.errors import AudienceError, BatchRefused, DefinitionError, DeliveryError, Unanswered
     from audiences.http.grants import ClientCredentials, RefreshToken, ServiceAccount
     from audiences.http.oauth1 import OAuth1
@@ -33,6 +33,7 @@ __all__ = [
     "Limits",
     "Mark",
     "Member",
+    "Null",
     "OAuth1",
     "Proof",
     "Receipt",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "connector": ("Category", "Chosen", "Connector", "Limits", "Proof"),
+    "connector": ("Category", "Chosen", "Connector", "Limits", "Null", "Proof"),
     "errors": ("AudienceError", "BatchRefused", "DefinitionError", "DeliveryError", "Unanswered"),
     "http.grants": ("ClientCredentials", "RefreshToken", "ServiceAccount"),
     "http.oauth1": ("OAuth1",),

@@ -7,16 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audiences import identity
 from audiences.errors import DefinitionError
 from audiences.identity import Form
 from audiences.member import Member, Receipt
+
+# The option `null` of every connector whose provider can tell the two apart.
+Null = Annotated[
+    Literal["clear", "keep"],
+    Field(description="what NULL does to a property: unset it, or leave it", examples=["keep"]),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from audiences.connector import Connector
+from audiences.connector import Connector, Null
 from audiences.errors import DefinitionError
 from audiences.identity import Form
 from audiences.member import Member, Receipt
@@ -104,9 +104,7 @@ class ByProperty(Connector):
             description=f'the array (by default "{ARRAY}"), or the boolean (by default "in_" and the list\'s name)',
             examples=["lists"],
         )
-        null: Literal["clear", "keep"] = Field(
-            "clear", description="what NULL does to a property: unset it, or leave it", examples=["keep"]
-        )
+        null: Null = "clear"
 
     @abstractmethod
     def write(self, changes: Sequence[Change]) -> Mapping[str, str]:
