@@ -44,14 +44,14 @@ def shorter(calls, seconds):
 
 
 class Gate:
-    """The way to a sandbox. When the sync begins, another program has just used up what the rate allows."""
+    """The way to a sandbox. When the first call of a sync arrives, another program has just used up its rate."""
 
     def __init__(self, sandbox, clock, sleep):
         self.sandbox, self.clock, self.sleep = sandbox, clock, sleep
         self.calls, self.seconds = shorter(*getattr(sandbox, "rate", (0, 0)))
         self.at_once = getattr(sandbox, "at_once", math.inf)
         self.lock, self.under_way, self.turned_away = threading.Lock(), 0, 0
-        self.last, self.counted = deque([clock()] * self.calls, self.calls), []
+        self.last, self.counted = deque([clock() + LATENCY / 2] * self.calls, self.calls), []
 
     def __call__(self, request):
         if SIGN_IN in request.extensions:  # another host's
