@@ -31,6 +31,7 @@ HOSTS = {
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mailerlite": {"connect.mailerlite.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
+    "onesignal": {"api.onesignal.com"},
     "pipedrive": {"api.pipedrive.com"},
     "resend": {"api.resend.com"},
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},

@@ -34,6 +34,7 @@ class OneByOne(find("{name}", [Path("{folder}")])):
 
 # A connector that cannot reach its provider's rate -> why that is as it should be. It is shown in docs/connectors.md.
 SLOWER = {
+    "onesignal": "how many of 1,000 calls a second may be under way at once is not documented; it makes up to 40",
     "zoho_crm": "the worker begins batches two at a time, and so uses four of the five calls at once",
 }
 
