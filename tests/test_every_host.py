@@ -19,6 +19,7 @@ from test_every_connector import Clock, cases
 # Of each connector that ships, in the regions that its sandbox tries. An address that the account names is a sandbox's.
 HOSTS = {
     "activecampaign": {"audiences-test.api-us1.com"},
+    "airship": {"go.airship.eu", "go.urbanairship.com"},
     "amplitude": {"amplitude.com", "api2.amplitude.com", "analytics.eu.amplitude.com", "api.eu.amplitude.com"},
     "attio": {"api.attio.com"},
     "brevo": {"api.brevo.com"},
