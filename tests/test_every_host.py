@@ -23,6 +23,7 @@ HOSTS = {
     "amplitude": {"amplitude.com", "api2.amplitude.com", "analytics.eu.amplitude.com", "api.eu.amplitude.com"},
     "attio": {"api.attio.com"},
     "brevo": {"api.brevo.com"},
+    "clevertap": {"api.clevertap.com", "in1.api.clevertap.com"},
     "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
     "dynamics365": {"acme.crm.dynamics.com", "acme.crm4.dynamics.com", "login.microsoftonline.com"},
     "hubspot": {"api.hubapi.com"},
