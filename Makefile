@@ -1,12 +1,13 @@
 # Everything runs in .venv, which this file makes and fills from the lock. It needs git, make and Python 3.11 or newer.
-.PHONY: help demo test thorough bench record page lint format types wheel lock clean
+.PHONY: help demo test thorough bench record sdk page lint format types wheel lock clean
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 BIN := .venv/bin
 UV := $(BIN)/uv
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+SDKS := $(patsubst tests/sdk/%.py,%,$(wildcard tests/sdk/*.py))
 # The Python is the one that is here; uv would fetch another.
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,6 +33,11 @@ bench: .venv/ready ## measure the rate and memory of two syncs, beside a bare lo
 record: .venv/ready ## record a connector's cassette anew: CONNECTOR=hubspot, AGAINST=live (the default) or sandbox
 	@$(BIN)/python tests/record.py "$(CONNECTOR)" "$(or $(AGAINST),live)" '$(OPTIONS)'
 
+# The SDKs would clash with one another, and so each has an environment of its own. SENT is where to write.
+SENT ?= tests/sdk
+sdk: $(SDKS:%=.venv-sdk/%/ready) ## have the vendors' SDKs send anew what the tests hold connectors to
+	@$(foreach name,$(SDKS),.venv-sdk/$(name)/bin/python -P -W ignore tests/trap.py tests/sdk/$(name).py $(SENT)/$(name).json;)
+
 page: .venv/ready ## write docs/connectors.md anew, from the connectors and what the tests hold them to
 	@$(BIN)/python tests/page.py
 
@@ -50,17 +56,23 @@ types: .venv/ready ## check every type
 wheel: .venv/ready ## build the wheel, install it elsewhere and use it
 	@.ci/wheel
 
-lock: | $(UV) ## write the lock files anew from pyproject.toml
-	@$(COMPILE) --all-extras --output-file requirements.lock
-	@$(COMPILE) --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
+lock: | $(UV) ## write the lock files anew from pyproject.toml, and those of the SDKs from tests/sdk
+	@$(COMPILE) pyproject.toml --all-extras --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(foreach name,$(SDKS),$(COMPILE) tests/sdk/$(name).py --output-file tests/sdk/$(name).lock;)
 
 clean: ## remove what make has made
-	rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The project is installed for editing; hatchling comes from the lock too, so nothing is fetched that no hash vouches for.
 .venv/ready: requirements-dev.lock pyproject.toml | $(UV)
 	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+.venv-sdk/%/ready: tests/sdk/%.lock .venv/ready
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@
 
 $(UV):

@@ -54,7 +54,7 @@ class Brevo(Connector):
     identified_by = frozenset({"email"})
     # Each member is a call, and a batch has to end within AUDIENCES_GRACE.
     limits = Limits(batch=100, concurrency=4, per_second=10, windows=((36_000, 3600),))
-    category, proof = Category.EMAIL, Proof.DOCUMENTATION
+    category, proof = Category.EMAIL, Proof.SDK
 
     class Settings(Connector.Settings):
         api_key: SecretStr

@@ -58,7 +58,7 @@ UNNAMED = "Klaviyo names it neither among the imported nor among the failed"
 
 class Klaviyo(Connector):
     limits = Limits(batch=1000, concurrency=2, windows=((10, 1), (150, 60)), bytes=5_000_000)
-    category, proof = Category.EMAIL, Proof.DOCUMENTATION
+    category, proof = Category.EMAIL, Proof.SDK
     judged_within = timedelta(hours=24)
 
     class Settings(Connector.Settings):

@@ -74,7 +74,7 @@ SILENT = "Zoho does not say that it changed this record"
 
 class ZohoCrm(Connector):
     limits = Limits(batch=50, concurrency=5)
-    category, proof = Category.CRM, Proof.DOCUMENTATION
+    category, proof = Category.CRM, Proof.SDK
 
     class Settings(Connector.Settings):
         client_id: str

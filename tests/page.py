@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import captured
 from audiences import Connector, connectors
 from audiences.cli.connectors import row, verbs
 from specified import NAMED
@@ -22,13 +23,14 @@ from test_every_pace import SLOWER
 HOUSE = Path(__file__).parent.parent
 PAGE = HOUSE / "docs" / "connectors.md"
 SHIPPED = connectors.shipped("connectors")
-HEADINGS = ("connector", "category", "a list is", "members go by", "verbs", "pace", "reads back", "held against")
+HEADINGS = ("connector", "category", "a list is", "members go by", "verbs", "pace", "reads back", "held against", "SDK")
 OPENING = """\
 # Connectors
 
 Written by `make page`, from the connectors and what the tests hold them to. None was run against a live account.
 "Held against" is a connector's `proof`: [writing a connector](writing-a-connector.md#proof) says what each means; a
-sync to one that is `experimental` has to ask for it. `audiences connectors NAME` prints a connector's manual.
+sync to one that is `experimental` has to ask for it. "SDK" is the vendor's own for Python, which sends the same
+requests, but for the exemptions below. `audiences connectors NAME` prints a connector's manual.
 """
 EXCUSED = """\
 ## Exemptions
@@ -70,6 +72,10 @@ def excuses() -> Iterator[tuple[str, str, str]]:
     for name in connectors.names([SHIPPED]):
         for complaint, reason in NAMED.get(name, {}).get("unlike", {}).items():
             yield f"`{name}`", f"the sandbox's answer, by the specification: `{complaint}`", reason
+        for complaint, reason in captured.NAMED[name].get("unlike", {}).items():
+            yield f"`{name}`", f"being like its SDK: `{complaint}`", reason
+        for call, reason in captured.NAMED[name].get("beyond", {}).items():
+            yield f"`{name}`", f"being like its SDK: `{call}`", reason
     for name, reason in SLOWER.items():
         yield f"`{name}`", "95 % of the documented rate", reason
 
@@ -85,7 +91,15 @@ def _line(name: str, cls: type[Connector]) -> tuple[str, ...]:
     lists = re.sub(r"^[^:]+: (a list is )?", "", said(name)[0].partition(";")[0]).rstrip(".")
     reads = "yes" if "members" in verbs(cls) else "no"
     able = ", ".join(verb for verb in verbs(cls) if verb != "members")
-    return f"[`{name}`](#{name})", category, lists, idents, able, pace, reads, str(proof)
+    return f"[`{name}`](#{name})", category, lists, idents, able, pace, reads, str(proof), _sdk(name)
+
+
+def _sdk(name: str) -> str:
+    """The vendor's own SDK and its version, or why there is none."""
+    if why := captured.NAMED[name].get("none"):
+        return why
+    held = captured.of(name)
+    return f"`{held['sdk']}` {held['version']}" + (", in part" if captured.NAMED[name].get("beyond") else "")
 
 
 def _section(name: str) -> str:

@@ -14,6 +14,7 @@ HOUSE = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())
 
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
+SDKS = sorted(f"tests/sdk/{path.name}" for path in HOUSE.glob("tests/sdk/*.lock"))
 
 
 class Pin(NamedTuple):
@@ -32,7 +33,7 @@ def pinned(lock: str) -> dict[str, Pin]:
 
 def pin(entry: str) -> Pin:
     """What an entry says. Raises ValueError where it names no version."""
-    what, via = entry.split("# via", 1)
+    what, _, via = entry.partition("# via")
     return Pin(what.split("==", 1)[1].split()[0], what.count("--hash=sha256:"), via)
 
 
@@ -57,7 +58,7 @@ def test_the_lock_is_fresh(lock, groups):
     assert direct == {each.name for each in wanted}, "run make lock"
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", LOCKS + SDKS)
 def test_the_lock_vouches_for_every_file(lock):
     """
     Every pin has its hashes, and no line names a host: whoever installs chooses where from.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import captured
 import page
 import specified
 from audiences import Category, connectors
@@ -51,6 +52,7 @@ def test_every_excuse_is_shown():
     told = page.text().partition("## Exemptions")[2]
 
     held = [specified.NAMED.get(name, {}) for name in VENDORS]
-    unlike = [reason for each in held for reason in each.get("unlike", {}).values()]
+    unlike = [reason for each in [*held, *captured.NAMED.values()] for reason in each.get("unlike", {}).values()]
+    unlike += [reason for each in captured.NAMED.values() for reason in each.get("beyond", {}).values()]
     assert unlike
     assert all(reason.replace("|", "\\|") in told for reason in [*unlike, *page.SLOWER.values()])

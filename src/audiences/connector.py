@@ -64,7 +64,7 @@ class Proof(StrEnum):
     """What the calls of a connector were held against, the strongest first.
 
     SPECIFICATION: a test holds every request against the vendor's own published specification
-    SDK:           what the vendor's own client library sends and reads
+    SDK:           a test holds every request against the one that the vendor's own client library sends
     DOCUMENTATION: the pages that its docstring names
     UNSTATED:      its author says nothing
     EXPERIMENTAL:  none of these is enough to rely on; a sync has to ask for it
