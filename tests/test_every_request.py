@@ -1,7 +1,8 @@
 """Each request that a connector makes is valid by the vendor's own published specification, and so are the answers of
 its sandbox. Which files those are: tests/specifications.toml. Nothing here knows a connector by name.
 
-A connector whose proof is "specification" is held to its vendor's by being named there.
+A connector whose proof is "specification" is held to its vendor's by being named there. One that makes calls beyond it
+is held to it in the others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import httpx
 import orjson
 import pytest
 
+import captured
 import specified
 import story
 from audiences import Proof, connectors
@@ -39,13 +41,28 @@ every_way = pytest.mark.parametrize(
 
 
 @cache
-def calls(name: str, options: str) -> list[tuple[httpx.Request, httpx.Response]]:
+def everything(name: str, options: str) -> list[tuple[httpx.Request, httpx.Response]]:
     """What a connector and its sandbox say to each other in the long story, once for all tests."""
     path = HELD[name]
     assert sandbox_of(path), f"{path.name} has no sandbox"
     sandbox = story.sandbox_with(sandbox_of(path), way := orjson.loads(options))
     with TemporaryDirectory() as folder:
         return story.recorded(path, way, sandbox, Path(folder), VALUES)
+
+
+def calls(name: str, options: str) -> list[tuple[httpx.Request, httpx.Response]]:
+    """The same, but for the calls that are not in the vendor's files."""
+    return [each for each in everything(name, options) if not beyond(name, each[0])]
+
+
+def beyond(name: str, request: httpx.Request) -> str | None:
+    """The line that says why a call is not in the vendor's files; None: it has to be there."""
+    return captured.meant([*specified.NAMED[name].get("beyond", ())], request)
+
+
+def unexcused(name: str, complaints: set[str]) -> set[str]:
+    """Those that no line of the list begins."""
+    return {each for each in complaints if not each.startswith(tuple(specified.NAMED[name].get("unlike", ())))}
 
 
 def exchanged(name: str) -> list[tuple[httpx.Request, httpx.Response]]:
@@ -92,7 +109,7 @@ def test_every_request_is_valid(name, options):
     faults = {each for request, _ in calls(name, options) for each in specification.faults(request)}
 
     assert calls(name, options)
-    assert not faults, "\n".join(sorted(faults))
+    assert not unexcused(name, faults), "\n".join(sorted(faults))
 
 
 @every_way
@@ -100,12 +117,12 @@ def test_every_answer_is_one_that_the_vendor_gives(name, options):
     """
     A sandbox answers with statuses and bodies as the vendor specifies them, so that it proves something.
     """
-    specification, unlike = specified.of(name), specified.NAMED[name].get("unlike", {})
+    specification = specified.of(name)
 
     told = calls(name, options)
     untrue = {each for request, answer in told for each in specification.untrue(request, answer)}
 
-    strange = {each for each in untrue if not any(each.startswith(known) for known in unlike)}
+    strange = unexcused(name, untrue)
     assert not strange, "\n".join(sorted(strange))
 
 
@@ -130,14 +147,29 @@ def test_an_altered_answer_is_caught(name):
 @every_connector
 def test_no_excuse_outlives_its_reason(name):
     """
-    Each line that says where a sandbox may answer otherwise is still needed.
+    Each line that says where a sandbox may answer, or a connector ask, otherwise is still needed.
     """
     specification = specified.of(name)
 
     untrue = {each for request, answer in exchanged(name) for each in specification.untrue(request, answer)}
+    untrue |= {each for request in spoken(name) for each in specification.faults(request)}
 
     for known in specified.NAMED[name].get("unlike", {}):
         assert any(each.startswith(known) for each in untrue), known
+
+
+@every_connector
+def test_what_is_beyond_the_files_is_asked_and_not_in_them(name):
+    """
+    Each line that names a call as beyond the vendor's files is of one that is made, and that they do not have.
+    """
+    specification = specified.of(name)
+
+    told = [each for options in ways_of(name) for each, _ in everything(name, orjson.dumps(options).decode())]
+    over = [each for each in told if beyond(name, each)]
+
+    assert {beyond(name, each) for each in over} == {*specified.NAMED[name].get("beyond", ())}
+    assert not [each.url for each in over if specification.found(each)]
 
 
 @every_connector
@@ -199,11 +231,13 @@ def test_a_call_that_is_not_signed_in_is_caught(name):
 
 def test_whoever_is_held_to_a_specification_says_so():
     """
-    The connectors with the proof "specification" are those that are named beside a vendor's files, and no others.
+    The connectors with the proof "specification" are those that are named beside a vendor's files and make no call that
+    is not in them, and no others.
     """
     found = {path.stem: connectors.find(path.stem, [path.parent]) for path in FILES}
 
-    assert {name for name, cls in found.items() if cls.proof is Proof.SPECIFICATION} == specified.NAMED.keys()
+    whole = {name for name, each in specified.NAMED.items() if "beyond" not in each}
+    assert {name for name, cls in found.items() if cls.proof is Proof.SPECIFICATION} == whole
 
 
 @every_connector
