@@ -27,6 +27,7 @@ HOSTS = {
     "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
     "dynamics365": {"acme.crm.dynamics.com", "acme.crm4.dynamics.com", "login.microsoftonline.com"},
     "hubspot": {"api.hubapi.com"},
+    "intercom": {"api.eu.intercom.io", "api.intercom.io"},
     "iterable": {"api.eu.iterable.com", "api.iterable.com"},
     "klaviyo": {"a.klaviyo.com"},
     "loops": {"app.loops.so"},
