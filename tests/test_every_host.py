@@ -22,6 +22,7 @@ HOSTS = {
     "airship": {"go.airship.eu", "go.urbanairship.com"},
     "amplitude": {"amplitude.com", "api2.amplitude.com", "analytics.eu.amplitude.com", "api.eu.amplitude.com"},
     "attio": {"api.attio.com"},
+    "braze": {"rest.fra-01.braze.eu", "rest.iad-01.braze.com"},
     "brevo": {"api.brevo.com"},
     "clevertap": {"api.clevertap.com", "in1.api.clevertap.com"},
     "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
