@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 import pytest
 
-from audiences import ByProperty, DefinitionError, Mark, Member, connectors, http, project
+from audiences import ByProperty, DefinitionError, Mark, Member, Receipt, connectors, http, project
 from world import HEADER, World
 
 PARROT = '''"""Parrot keeps profiles, and says nothing but yes. Set-up: nothing."""
@@ -397,3 +397,18 @@ def test_a_provider_may_have_one_kind(parrot):
     assert Flags.Options().membership == "boolean"
     with pytest.raises(ValueError, match="boolean"):
         Flags.Options(membership="array")
+
+
+def test_changes_may_be_judged_later(parrot):
+    """
+    A receipt with a ticket, in the place of reasons, is the verb's own.
+    """
+
+    class Later(parrot):
+        def write(self, changes):
+            return Receipt(frozenset(each.key for each in changes), ticket="job-1")
+
+    remote = Later(None, parrot.Options(), None, send=("user_id",))
+
+    for verb in (remote.upsert, remote.remove):
+        assert verb("audiences: Detractors", ada()) == Receipt({"7"}, ticket="job-1")

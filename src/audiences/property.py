@@ -107,8 +107,10 @@ class ByProperty(Connector):
         null: Null = "clear"
 
     @abstractmethod
-    def write(self, changes: Sequence[Change]) -> Mapping[str, str]:
+    def write(self, changes: Sequence[Change]) -> Mapping[str, str] | Receipt:
         """Change these profiles, each at most once. Returns key -> reason for those the provider refuses.
+
+        Where the provider takes changes in and judges them later, a receipt with a ticket for all of them.
 
         Called again with the same changes it leaves the same profiles. A membership comes last, or together with the
         fields: who is refused must not be on the list.
@@ -131,12 +133,16 @@ class ByProperty(Connector):
         mark = self._asked(Mark.of(list_id))
         if mark.property in members[0].fields:
             raise _shared(mark.property)
-        return Receipt.of(members, self.write([self._present(mark, member) for member in members]))
+        return self._written(members, [self._present(mark, member) for member in members])
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         # By the id alone: the list may have been filled under other options than today's.
         mark = Mark.of(list_id)
-        return Receipt.of(members, self.write([self._absent(mark, member) for member in members]))
+        return self._written(members, [self._absent(mark, member) for member in members])
+
+    def _written(self, members: Sequence[Member], changes: Sequence[Change]) -> Receipt:
+        said = self.write(changes)
+        return said if isinstance(said, Receipt) else Receipt.of(members, said)
 
     def _present(self, mark: Mark, member: Member) -> Change:
         fields = {name: value for name, value in member.fields.items() if name != self.known_by}
