@@ -41,6 +41,7 @@ HOSTS = {
     "resend": {"api.resend.com"},
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
     "sendgrid": {"api.sendgrid.com"},
+    "userpilot": {"analytex-eu.userpilot.io", "analytex.userpilot.io"},
     "webhook": {"receiver.example.com"},
     "zoho_crm": {"accounts.zoho.com", "accounts.zoho.eu", "www.zohoapis.com", "www.zohoapis.eu"},
 }
