@@ -37,6 +37,7 @@ HOSTS = {
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
     "moengage": {"api-02.moengage.com", "api-101.moengage.com"},
     "onesignal": {"api.onesignal.com"},
+    "pendo": {"app.eu.pendo.io", "app.pendo.io"},
     "pipedrive": {"api.pipedrive.com"},
     "resend": {"api.resend.com"},
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
