@@ -21,6 +21,7 @@ HOSTS = {
     "activecampaign": {"audiences-test.api-us1.com"},
     "airship": {"go.airship.eu", "go.urbanairship.com"},
     "amplitude": {"amplitude.com", "api2.amplitude.com", "analytics.eu.amplitude.com", "api.eu.amplitude.com"},
+    "appcues": {"api.appcues.com", "api.eu.appcues.com"},
     "attio": {"api.attio.com"},
     "braze": {"rest.fra-01.braze.eu", "rest.iad-01.braze.com"},
     "brevo": {"api.brevo.com"},
