@@ -41,10 +41,10 @@ sdk: $(SDKS:%=.venv-sdk/%/ready) ## have the vendors' SDKs send anew what the te
 page: .venv/ready ## write docs/connectors.md anew, from the connectors and what the tests hold them to
 	@$(BIN)/python tests/page.py
 
-lint: .venv/ready ## read the code and the Dockerfile for mistakes and form
+lint: .venv/ready ## read the code and the Dockerfiles for mistakes and form
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/hadolint Dockerfile deploy/Dockerfile
 
 format: .venv/ready ## bring the code into form
 	@$(BIN)/ruff check --fix
