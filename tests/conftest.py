@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import canary
+from audiences.cli import container
 from engines import DuckDB, engine  # noqa: F401 (a fixture)
 from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
 from states import state_url  # noqa: F401 (a fixture)
@@ -62,8 +63,9 @@ def no_warehouse_stays_open():
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
-    """No setting of whoever runs the tests counts, and no state of theirs is touched."""
+    """No setting of whoever runs the tests counts, nor the container around them; no state of theirs is touched."""
     ours = ("AUDIENCES_", *(f"{path.stem.upper()}_" for path in CONNECTORS.glob("*.py")))
     for name in [name for name in os.environ if name.startswith(ours)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setattr(container, "ROOT", Path("/nowhere"))

@@ -38,6 +38,7 @@ def command(folder: Path, warehouse: bool, connectors: bool, as_json: bool) -> i
     columns, mistakes = described(session, chosen) if warehouse else ({}, [])
     mistakes += alerting(session)
     found = spoken(session, chosen) if connectors else []
+    session.lasting()
     errors = [*chosen.errors, *mistakes, *(each.error for each in found if each.error)]
     code = chosen.worst([*(MISTAKE for _ in mistakes), *(each.error.exit_code for each in found if each.error)])
     if as_json:

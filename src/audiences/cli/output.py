@@ -42,6 +42,11 @@ def complain(what: object) -> None:
     click.echo(f"error: {what}", err=True)
 
 
+def warn(what: str, *, do: str) -> None:
+    """Print on stderr what goes on, and will not go well."""
+    click.echo(f"warning: {what}\n  do: {do}", err=True)
+
+
 def document(content: Mapping[str, object]) -> None:
     """Print a JSON document on stdout."""
     say(json.dumps(content))

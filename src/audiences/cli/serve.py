@@ -54,6 +54,7 @@ def command(folder: Path, once: bool, port: int | None) -> int:
     late run. Several workers with one state database share the work.
     """
     session = Session(folder)
+    session.lasting()
     gc.set_threshold(100_000, 10, 100)  # as for `sync`
     with Signals(session.settings.grace) as signals, session.state() as state:
         office = Office(session, state, signals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from audiences import control, lease, log, project, settings, state
 from audiences.audience import Audience
-from audiences.cli import output
+from audiences.cli import container, output
 from audiences.control import Control, Fence
 from audiences.errors import DefinitionError, LeaseLost
 from audiences.place import meant
@@ -92,6 +93,18 @@ class Session:
     def warehouse(self) -> Warehouse:
         """The warehouse, opened."""
         return Warehouse(settings.warehouse_url(self.settings, self.folder), self.settings.schema_name)
+
+    def lasting(self) -> None:
+        """Warn where the state database is a file that goes with the container in which this runs."""
+        url = settings.state_url(self.settings, self.folder)
+        if url.get_backend_name() != "sqlite":
+            return
+        if why := container.lost(Path(str(url.database)).parent, container.ROOT, os.environ):
+            output.warn(
+                f"the state database {url.database} {why}: the next container will know no run, no turn that was served"
+                " and no exchanged token, and `serve --once` will find nothing due",
+                do="mount a volume there, or let AUDIENCES_STATE_URL name a PostgreSQL database",
+            )
 
     @contextmanager
     def state(self) -> Iterator[State]:
