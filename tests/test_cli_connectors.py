@@ -170,7 +170,9 @@ def test_one_connector_tells_all_that_it_needs(project):
 
     assert ended.code == 0
     assert "Set-up: PIGEON_API_KEY, PIGEON_PORT.\n" in ended.out
-    assert "Settings, from the environment or .env:\n  PIGEON_API_KEY    required  secret\n" in ended.out
+    assert (
+        "Settings, from the environment, .env or a mounted file:\n  PIGEON_API_KEY    required  secret\n" in ended.out
+    )
     assert "  PIGEON_PORT       required  whole number\n" in ended.out
     assert "  PIGEON_OTHER_KEY  optional  secret\n" in ended.out
     assert "  new        or refuse  refuse | add  what becomes of strangers\n" in ended.out

@@ -19,6 +19,7 @@ from pydantic_settings import SettingsError
 
 from audiences.connector import Connector
 from audiences.errors import DefinitionError
+from audiences.settings import sources, unreadable
 
 
 def shipped(kind: str) -> Path:
@@ -50,23 +51,26 @@ def find(name: str, folders: Sequence[Path]) -> type[Connector]:
 
 
 def settings(section: str, cls: type[Connector], project: Path) -> Connector.Settings:
-    """The account of a section, from the environment or else the project's .env; a relative path starts at the project.
+    """The account of a section as it is now: an exchanged secret holds from the next run on. A relative path starts at
+    the project.
 
     Raises DefinitionError naming each variable that is missing or invalid, never what it holds.
     """
-    prefix, env = f"{section.upper()}_", project / ".env"
+    prefix = f"{section.upper()}_"
     try:
         # An empty variable is one that somebody forgot to fill.
-        read = cls.Settings(_env_prefix=prefix, _env_file=env, _env_file_encoding="utf-8", _env_ignore_empty=True)
+        read = cls.Settings(_env_prefix=prefix, _env_ignore_empty=True, **sources(project))
     except ValidationError as error:
         raise _invalid(section, prefix, error) from None
-    except SettingsError:
+    except SettingsError as error:
+        if isinstance(error.__cause__, OSError | UnicodeDecodeError):
+            raise unreadable(project, error) from None
         raise DefinitionError(
             f"a setting of {section} is not written as JSON",
             do=f"look at {', '.join(prefix + field.upper() for field in cls.Settings.model_fields)}",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{env} cannot be read ({type(error).__name__})", do="make it a UTF-8 file") from None
+        raise unreadable(project, error) from None
     return read.model_copy(update={field: project / path for field, path in read if isinstance(path, Path)})
 
 

@@ -1,18 +1,20 @@
-"""The worker's own settings, from AUDIENCES_… in the environment or the project's .env."""
+"""The worker's own settings, AUDIENCES_…; and where all settings come from: environment, .env, mounted secrets."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from audiences.errors import DefinitionError
+
+SECRETS = Path("/run/secrets")  # where Docker and Compose mount a secret, as a file of its name
 
 
 class Settings(BaseSettings):
@@ -47,13 +49,39 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] | None = None  # none: as log.default_level says
 
 
+def sources(project: Path) -> dict[str, Any]:
+    """Where settings are read besides the environment, which wins: the project's .env, then a file a variable.
+
+    The files stand in the folder that AUDIENCES_SECRETS names, else in /run/secrets where there is one, each called as
+    its variable. Raises DefinitionError where the folder that is named is none.
+    """
+    named = os.environ.get("AUDIENCES_SECRETS")
+    folder = Path(named) if named else SECRETS
+    if named and not folder.is_dir():
+        raise DefinitionError(f"AUDIENCES_SECRETS: {folder} is no folder", do="mount the secrets there, or unset it")
+    return {
+        "_env_file": project / ".env",
+        "_env_file_encoding": "utf-8",
+        "_secrets_dir": folder if folder.is_dir() else None,
+    }
+
+
+def unreadable(project: Path, error: Exception) -> DefinitionError:
+    """What to say where one of these cannot be read; never what it holds."""
+    error = error.__cause__ if isinstance(error.__cause__, Exception) else error  # a SettingsError has the reason there
+    places = [str(place) for place in (project / ".env", sources(project)["_secrets_dir"]) if place]
+    where = getattr(error, "filename", None) or " or a file in ".join(places)
+    return DefinitionError(
+        f"{where} cannot be read ({type(error).__name__})", do="make it a UTF-8 file that you may read"
+    )
+
+
 def read(project: Path) -> Settings:
     """The settings of a project. Raises DefinitionError naming each variable that cannot be read, never its value."""
     try:
-        return Settings(_env_file=project / ".env", _env_file_encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = f"{project / '.env'} cannot be read ({type(error).__name__})"
-        raise DefinitionError(why, do="make it a UTF-8 file that you may read") from None
+        return Settings(**sources(project))
+    except (OSError, UnicodeDecodeError, SettingsError) as error:
+        raise unreadable(project, error) from None
     except ValidationError as error:
         names = sorted({str(each["loc"][0]).upper().removeprefix("AUDIENCES_") for each in error.errors()})
         wrong = ", ".join(f"AUDIENCES_{name}" for name in names)

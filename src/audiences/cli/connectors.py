@@ -110,7 +110,10 @@ def page(name: str, cls: type[Connector], folder: Path) -> Iterator[str]:
     yield f"Limits         {_pace(cls)}"
     yield f"Identified by  {_identifiers(cls)}"
     told = manual(name, cls, folder)
-    for key, where in (("settings", "from the environment or .env"), ("options", "written in a sync's section")):
+    for key, where in (
+        ("settings", "from the environment, .env or a mounted file"),
+        ("options", "written in a sync's section"),
+    ):
         yield from ("", f"{key.capitalize()}, {where}:")
         yield from _columns(told[key]) or ["  none"]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+
+from sqlalchemy.engine import URL
 
 from audiences import control, lease, log, project, settings, state
 from audiences.audience import Audience
@@ -91,8 +93,8 @@ class Session:
         return False
 
     def warehouse(self) -> Warehouse:
-        """The warehouse, opened."""
-        return Warehouse(settings.warehouse_url(self.settings, self.folder), self.settings.schema_name)
+        """The warehouse, opened by its URL of this moment: a worker that stays meets passwords that are exchanged."""
+        return Warehouse(self._now(settings.warehouse_url), self.settings.schema_name)
 
     def lasting(self) -> None:
         """Warn where the state database is a file that goes with the container in which this runs."""
@@ -109,11 +111,15 @@ class Session:
     @contextmanager
     def state(self) -> Iterator[State]:
         """The state database, opened; made where there is none."""
-        opened = State(settings.state_url(self.settings, self.folder))
+        opened = State(settings.state_url(self.settings, self.folder), again=lambda: self._now(settings.state_url))
         try:
             yield opened
         finally:
             opened.close()
+
+    def _now(self, url: Callable[[Settings, Path], URL]) -> URL:
+        """A URL as the settings say it now."""
+        return url(settings.read(self.folder), self.folder)
 
     @contextmanager
     def past(self) -> Iterator[State | None]:

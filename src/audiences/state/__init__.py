@@ -7,7 +7,7 @@ refresh token that its provider has exchanged is lost for good; because of it, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -43,13 +43,16 @@ class State:
     """An open state database. Each transaction is short; on SQLite it locks the file from its first word.
 
     It is made or migrated where that is due, unless `looks`: who only looks finds the tables of its layout as it is.
+    again: the URL of the moment, asked for user and password at each connection that is opened
     """
 
-    def __init__(self, url: URL, *, looks: bool = False):
+    def __init__(self, url: URL, *, looks: bool = False, again: Callable[[], URL] | None = None):
         self.url, self.shown = url, _shown(url)
         if not looks:
             engine.made(url)
         self.engine = engine.reached(url)
+        if again:
+            engine.renewed(self.engine, again)
         try:
             with self.begin() as connection:
                 found = layout.known(connection, self.shown) if looks else layout.newest(connection, self.shown)

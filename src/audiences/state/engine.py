@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def reached(url: URL) -> Engine:
         event.listen(engine, "connect", _at_connect)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
     return engine
+
+
+def renewed(engine: Engine, again: Callable[[], URL]) -> None:
+    """Let each new connection sign in with the user and password of the moment; the database stays the one it was.
+
+    https://docs.sqlalchemy.org/en/21/core/engines.html#generating-dynamic-authentication-tokens (read 2026-11)
+    """
+
+    def signed_in(dialect: Any, _record: object, _words: object, options: dict[str, Any]) -> None:
+        _, found = dialect.create_connect_args(again())
+        options.update({name: found[name] for name in ("user", "password") if name in found})
+
+    event.listen(engine, "do_connect", signed_in)
 
 
 def made(url: URL) -> None:
