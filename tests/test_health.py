@@ -4,63 +4,19 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from audiences.errors import DefinitionError, WarehouseError
-from audiences.schedule.definitions import Definitions
+from audiences.errors import DefinitionError
 from audiences.schedule.health import Health, listening
-from audiences.schedule.metrics import Metrics
 from scheduled import Clock, Scheduled
 from states import rows
-
-OPEN_METRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
-
-
-class Watched:
-    """A worker of a small world, and the addresses that it answers at."""
-
-    def __init__(self, world, turns, stack):
-        self.world, self.turns, self.accounts = world, turns, {}
-        world.more["accounts"] = self.accounts
-        self.definitions = Definitions(world.folder, world.read)
-        self.metrics = Metrics(turns.state, self.accounts, lambda: self.definitions.project)
-        self.wrong, self.seconds, self.up = {}, 0.0, True
-        checks = {name: lambda name=name: self.check(name) for name in ("warehouse", "state")}
-        health = Health(lambda: self.up, checks, self.metrics.registry, lambda: self.seconds)
-        self.port = stack.enter_context(listening(health, 0))
-
-    def check(self, name):
-        if name in self.wrong:
-            raise WarehouseError(self.wrong[name], do="mend it")
-
-    def run(self, **delta):
-        self.world.clock.pass_(**delta)
-        results = self.world.take(self.turns)
-        self.metrics.heard(results)
-        return results
-
-    def get(self, path, **headers):
-        try:
-            with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)) as answer:
-                return answer.status, answer.read().decode()
-        except HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def told(self):
-        """Asked for a metric and its labels: the value, as the strict parser of OpenMetrics reads it; None for none."""
-        _, text = self.get("/metrics", **OPEN_METRICS)
-        families = list(text_string_to_metric_families(text))
-        assert all(each.documentation for each in families if each.name.startswith("audiences"))
-        found = {(one.name, frozenset(one.labels.values())): one.value for each in families for one in each.samples}
-        return lambda name, *labels: found.get((name, frozenset(labels)))
+from watched import OPEN_METRICS, Watched
 
 
 @pytest.fixture
@@ -150,6 +106,24 @@ def test_a_failure_does_not_count_as_a_good_run(watched):
     assert after("audiences_runs_total", "team.webhook", "guarded") == 1
     assert after("audiences_runs_total", "team.webhook", "failed") == 1
     assert after("audiences_planned_changes_total", "team.webhook", "removed") == 0
+
+
+def test_what_is_due_is_told_of_who_is_awake(watched):
+    """
+    A sync is due by its line, and after a good run at the next moment after it; a paused one never.
+    """
+    due = ("audiences_due_timestamp_seconds", "team.webhook")
+    new = watched.told()(*due)
+    watched.run(hours=1)
+    told = watched.told()
+    watched.world.line("team", "@hourly", paused=True)
+    watched.definitions.changed()
+
+    assert new == datetime(2026, 3, 2, 13, tzinfo=UTC).timestamp()
+    assert 0 < told(*due) - told("audiences_last_success_timestamp_seconds", "team.webhook") <= 3600
+    assert told(*due) % 3600 == 0
+    assert told("audiences_last_run_outcome", "team.webhook", "delivered") == 1
+    assert watched.told()(*due) is None
 
 
 def test_another_worker_tells_the_same_of_a_sync(watched):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import prometheus_client
@@ -16,10 +17,11 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from audiences import runs
+from audiences import cron, runs
 from audiences.errors import UnsafePlan, WarehouseError
 from audiences.http import Shared
-from audiences.project import Project
+from audiences.project import Project, awake
+from audiences.schedule import timetable
 from audiences.state import State
 from audiences.worker import Result
 
@@ -78,20 +80,28 @@ class Standing(Collector):
         files.add_metric(["broken"], len(project.broken))
         yield files
         try:
-            yield from self._syncs(sorted(project.bindings))
+            yield from self._syncs(project)
             up = 1
         except WarehouseError:
             up = 0
         yield GaugeMetricFamily("audiences_state_up", "Whether the state database answers.", value=up)
 
-    def _syncs(self, names: Sequence[str]) -> Iterator[Metric]:
+    def _syncs(self, project: Project) -> Iterator[Metric]:
         began = time.monotonic()
-        standing = runs.newest(self.state, names)
+        standing = runs.newest(self.state, sorted(project.bindings))
         for metric, (what, column) in OF_A_RUN.items():
             yield _gauge(metric, what, {name: getattr(run, column) for name, (run, _) in standing.items()})
         ended = {name: run.ended for name, (run, _) in standing.items() if run.ended}
         took = {name: run.ended - run.started for name, (run, _) in standing.items() if run.ended}
         good = {name: at for name, (_, at) in standing.items() if at}
+        due = dict(_due(project, good, timetable.since(self.state)))
+        outcomes = GaugeMetricFamily(
+            "audiences_last_run_outcome", "1 for how the newest run ended.", labels=["sync", "outcome"]
+        )
+        for name, (run, _) in standing.items():
+            outcomes.add_metric([name, str(run.result)], 1)
+        yield outcomes
+        yield _gauge("audiences_due_timestamp_seconds", "The first moment of its schedule that no run has served.", due)
         yield _gauge("audiences_last_run_timestamp_seconds", "When the newest run ended.", ended)
         yield _gauge("audiences_last_run_duration_seconds", "How long the newest run took.", took)
         yield _gauge("audiences_last_success_timestamp_seconds", "When a run last ended well.", good)
@@ -123,6 +133,19 @@ class Hosts(Collector):
         for host, seconds in sorted(waited.items()):
             waits.add_metric([host], seconds)
         yield from (calls, waits)
+
+
+def _due(project: Project, good: Mapping[str, float], since: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """(sync, the first moment of its schedule that no run has served), of each that is not paused.
+
+    A run that failed has served its moment; one by hand, if it went well, all before it.
+    """
+    for audience in project.audiences:
+        for binding in awake(audience, [project.bindings[sync.name] for sync in audience.syncs]):
+            name = binding.sync.name
+            if served := max(good.get(name, 0.0), since.get(audience.name, 0.0)):
+                last = datetime.fromtimestamp(served, UTC)
+                yield name, cron.after(audience.schedule, audience.timezone, last).timestamp()
 
 
 def _gauge(name: str, what: str, values: Mapping[str, float]) -> Metric:
