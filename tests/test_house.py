@@ -23,7 +23,7 @@ PACKAGE = HOUSE / "src" / "audiences"
 FLOORS: tuple[set[str], ...] = (
     {"audience", "cron", "denied", "errors", "identity", "mask", "member", "place", "portable", "ranges", "revision"},
     {"batch", "connector", "journal", "keys", "log", "plan", "query", "settings", "state", "warehouse"},
-    {"property"},
+    {"property", "trace"},
     {"connectors", "control", "header", "http", "lease", "runs", "schema", "stage", "terms"},
     {"__init__", "account", "changes", "definition", "send", "verdicts"},
     {"deliver", "ledger", "outbox", "project", "theirs"},

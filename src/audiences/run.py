@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,12 +29,18 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
     None is begun after the worker was told to stop; such a sync has no result.
     """
     run = uuid.uuid4().hex[:12]
-    with structlog.contextvars.bound_contextvars(audience=audience.name):
+    with (
+        structlog.contextvars.bound_contextvars(audience=audience.name),
+        worker.stage("audience", audience=audience.name) as told,
+    ):
         try:
-            types = worker.warehouse.described(audience.select)
-            with staged(worker.warehouse, audience, len(bindings), run) as source:
+            with ExitStack() as stack:
+                with worker.stage("evaluate"):
+                    types = worker.warehouse.described(audience.select)
+                    source = stack.enter_context(staged(worker.warehouse, audience, len(bindings), run))
                 return [_sync(worker, audience, binding, source, types) for binding in bindings if not worker.stop()]
         except AudienceError as error:
+            told.fails(error)
             return failed(worker.state, audience, bindings, error)
 
 
@@ -52,7 +58,10 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
     name = binding.sync.name
     before = runs.last(worker.state, name)
     begun = runs.begin(worker.state, name, audience.fingerprint, revision.of(audience.path))
-    with structlog.contextvars.bound_contextvars(sync=name, run=begun):
+    with (
+        structlog.contextvars.bound_contextvars(sync=name, run=begun),
+        worker.stage("run", audience=audience.name, sync=name, run=begun) as told,
+    ):
         result = _stepped(Steps(worker, audience, binding, source, dict(types), begun))
         if result.plan:
             result = replace(result, aside=max(0, result.plan.set_aside - (before.set_aside if before else 0)))
@@ -60,6 +69,8 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
         if result.size is not None:
             found["size"] = result.size
         runs.end(worker.state, begun, result.outcome, result.plan, result.error, **found)
+        told.tell(outcome=result.outcome, **found)
+        told.fails(result.error)
         log.info(
             "sync.ended",
             outcome=result.outcome,

@@ -78,9 +78,12 @@ class Steps:
             name = f"{sync.table}-{self.worker.state.id[:8]}-{held.epoch}"
             with theirs(cls):
                 connector = cls(settings, self.binding.options, line, sync.send, name)
-            self._recover(held, fence, connector)
-            self._judge(held, fence, connector)
-            terms = self._terms(fence, connector)
+            with self.worker.stage("recover"):
+                self._recover(held, fence, connector)
+            with self.worker.stage("judge"):
+                self._judge(held, fence, connector)
+            with self.worker.stage("prepare"):
+                terms = self._terms(fence, connector)
             self._plan(fence, terms)
             self._deliver(held, fence, connector, terms)
         self._count()
@@ -146,16 +149,19 @@ class Steps:
     def _plan(self, fence: Fence, terms: Terms) -> None:
         """Make this run's outbox, and let the guard judge it."""
         warehouse, known = fence.warehouse, control.read(fence.warehouse, fence.table)
-        changes = compare.changes(warehouse, terms, self.source, self.types, known, self.worker.now())
-        plan = outbox.fill(fence, changes, self.binding.sync)
+        with self.worker.stage("plan") as told:
+            changes = compare.changes(warehouse, terms, self.source, self.types, known, self.worker.now())
+            plan = outbox.fill(fence, changes, self.binding.sync)
+            told.tell(**{name: getattr(plan, name) for name in runs.NUMBERS})
         self.result = replace(self.result, plan=plan, size=plan.listed, unknown=plan.unknown)
         try:
-            plan.check(
-                self.audience.guard,
-                self.worker.force,
-                lambda: compare.explained(warehouse, changes, plan.filled),
-                runs.promised(self.worker.state, self.binding.sync.name),
-            )
+            with self.worker.stage("guard"):
+                plan.check(
+                    self.audience.guard,
+                    self.worker.force,
+                    lambda: compare.explained(warehouse, changes, plan.filled),
+                    runs.promised(self.worker.state, self.binding.sync.name),
+                )
         except AudienceError:
             outbox.drop(fence, fence.epoch)
             raise
@@ -197,11 +203,14 @@ class Steps:
         book = Book(fence, held, reader, phases, settlement, shown, connector.limits.batch)
         done = partial(self.worker.told, self.binding.sync.name)
         delivery = Delivery(book, connector, self.worker.stop, lambda rows: done(rows, total))
-        delivery.run()
+        with self.worker.stage("deliver", rows=total) as told:
+            delivery.run()
+            told.fails(delivery.error)
         if isinstance(delivery.error, LeaseLost):
             raise delivery.error
-        shown()
-        found = settle.close(held, settlement, total)
+        with self.worker.stage("settle"):
+            shown()
+            found = settle.close(held, settlement, total)
         # A move is half of a change, whose other half is counted, and a release is none.
         counted = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("upsert", "remove")]
         delivered = self.result.delivered + ranges.common(found.of(Verdict.OK), counted)

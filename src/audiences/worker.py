@@ -18,6 +18,7 @@ from audiences.http.signin import Desk
 from audiences.plan import Plan
 from audiences.project import Binding
 from audiences.state import State, pauses
+from audiences.trace import Stages, untold
 from audiences.warehouse import Warehouse
 
 
@@ -38,6 +39,7 @@ class Worker:
     clock:     seconds, for pace and time-outs
     desks:     where the accounts that it has signed in to are kept, for its life
     accounts:  what the syncs of each share, for as long
+    stage:     opens a stage of a run, as a trace tells it
     """
 
     warehouse: Warehouse
@@ -54,6 +56,7 @@ class Worker:
     now: Callable[[], datetime] = utc
     desks: dict[str, Desk] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
+    stage: Stages = untold
 
     def shared(self, section: str, limits: Limits) -> Shared:
         """What the clients of one account have in common; where its connector has new limits, they begin anew.

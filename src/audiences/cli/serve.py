@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 import click
 import structlog
 
-from audiences import control, lease, project
+from audiences import control, lease, project, trace
 from audiences.audience import Audience
 from audiences.cli import output, went
 from audiences.cli.notices import Notices
@@ -32,6 +33,7 @@ from audiences.schedule.rota import Rota
 from audiences.schedule.turn import Turns
 from audiences.settings import warehouse_url
 from audiences.state import State
+from audiences.trace import Stages, untold
 from audiences.warehouse import Warehouse
 from audiences.worker import Result, Worker
 
@@ -56,8 +58,12 @@ def command(folder: Path, once: bool, port: int | None) -> int:
     session = Session(folder)
     session.lasting()
     gc.set_threshold(100_000, 10, 100)  # as for `sync`
-    with Signals(session.settings.grace) as signals, session.state() as state:
-        office = Office(session, state, signals)
+    with (
+        Signals(session.settings.grace) as signals,
+        session.state() as state,
+        trace.exported(os.environ) as stage,
+    ):
+        office = Office(session, state, signals, stage)
         turns = Turns(state, office.hired, signals.stopped, lambda: datetime.now(UTC))
         if once:
             code = due(session.chosen(), turns)
@@ -76,6 +82,7 @@ class Office:
     session: Session
     state: State
     signals: Signals
+    stage: Stages = untold
     desks: dict[str, Desk] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Shared] = field(default_factory=dict)
     adopted: bool = False
@@ -124,6 +131,7 @@ class Office:
                 sleep=self.signals.sleep,
                 desks=self.desks,
                 accounts=self.accounts,
+                stage=self.stage,
             )
             self._orphans(warehouse)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
 
-from audiences import control, project, run
+from audiences import control, project, run, trace
 from audiences.cli import output, went
 from audiences.cli import plan as planning
 from audiences.cli.notices import Notices
@@ -82,6 +83,7 @@ def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result
     gc.set_threshold(100_000, 10, 100)
     with Signals(session.settings.grace) as signals, ExitStack() as stack:
         warehouse, state = opened(session, chosen, stack)
+        stage = stack.enter_context(trace.exported(os.environ))
         worker = Worker(
             warehouse,
             state,
@@ -91,6 +93,7 @@ def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result
             stop=signals.stopped,
             told=progress.told,
             sleep=signals.sleep,
+            stage=stage,
         )
         try:
             for result in ran(worker, chosen):
