@@ -40,6 +40,7 @@ HOSTS = {
     "onesignal": {"api.onesignal.com"},
     "pendo": {"app.eu.pendo.io", "app.pendo.io"},
     "pipedrive": {"api.pipedrive.com"},
+    "posthog": {"eu.i.posthog.com", "eu.posthog.com", "us.i.posthog.com", "us.posthog.com"},
     "resend": {"api.resend.com"},
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
     "sendgrid": {"api.sendgrid.com"},
