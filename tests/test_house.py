@@ -24,7 +24,7 @@ FLOORS: tuple[set[str], ...] = (
     {"audience", "cron", "denied", "errors", "identity", "mask", "member", "place", "portable", "ranges", "revision"},
     {"batch", "connector", "journal", "keys", "log", "plan", "query", "settings", "state", "warehouse"},
     {"property", "trace"},
-    {"connectors", "control", "header", "http", "lease", "runs", "schema", "stage", "terms"},
+    {"connectors", "control", "header", "http", "lease", "runs", "schema", "stage", "terms", "tracking"},
     {"__init__", "account", "changes", "definition", "send", "verdicts"},
     {"deliver", "ledger", "outbox", "project", "theirs"},
     {"book", "compare", "pending", "settle", "unknown"},

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from audiences.journal import Journal, supplant
     from audiences.member import Member, Receipt
     from audiences.property import ByProperty, Change, Mark
+    from audiences.tracking import ByIdentify
 
 __all__ = [
     "AudienceError",
     "BatchRefused",
+    "ByIdentify",
     "ByProperty",
     "Category",
     "Change",
@@ -53,6 +55,7 @@ _ROOMS = {
     "journal": ("Journal", "supplant"),
     "member": ("Member", "Receipt"),
     "property": ("ByProperty", "Change", "Mark"),
+    "tracking": ("ByIdentify",),
 }
 
 

@@ -60,6 +60,7 @@ class Change:
     unset: properties that are to be gone
     add:   array property -> the text to be in it once, beside what is there
     take:  array property -> the text to be out of it
+    seq:   the member's place in this run's outbox
     """
 
     key: str
@@ -68,6 +69,7 @@ class Change:
     unset: Sequence[str] = ()
     add: Mapping[str, str] = field(default_factory=dict)
     take: Mapping[str, str] = field(default_factory=dict)
+    seq: int = 0
 
 
 def _property(name: str) -> str:
@@ -148,14 +150,16 @@ class ByProperty(Connector):
         fields = {name: value for name, value in member.fields.items() if name != self.known_by}
         given = {name: value for name, value in fields.items() if value is not None}
         nulls = [name for name in fields if name not in given] if self.options.null == "clear" else []
+        user, seq = self.ident(member), member.seq
         if mark.name is None:
-            return Change(member.key, self.ident(member), {**given, mark.property: True}, nulls)
-        return Change(member.key, self.ident(member), given, nulls, add={mark.property: mark.name})
+            return Change(member.key, user, {**given, mark.property: True}, nulls, seq=seq)
+        return Change(member.key, user, given, nulls, add={mark.property: mark.name}, seq=seq)
 
     def _absent(self, mark: Mark, member: Member) -> Change:
+        user, seq = self.ident(member), member.seq
         if mark.name is None:
-            return Change(member.key, self.ident(member), unset=[mark.property])
-        return Change(member.key, self.ident(member), take={mark.property: mark.name})
+            return Change(member.key, user, unset=[mark.property], seq=seq)
+        return Change(member.key, user, take={mark.property: mark.name}, seq=seq)
 
     def _asked(self, mark: Mark) -> Mark:
         """The mark, if the sync's options mean it. Raises DefinitionError where they were changed since."""
