@@ -1,13 +1,12 @@
 """Lists as files: CSV, JSON Lines or Parquet, each of which always holds one whole list.
 
-Set-up: FILE_FOLDER, a folder on a disk that lasts.
+Set-up: FILE_FOLDER, a folder on a disk that lasts; to have each list in an object store too, whole after each change,
+FILE_STORE_URL (s3://…, gs://… or az://…, and `pip install 'audiences[stores]'`; docs/production.md says more).
 
 `format` is "csv" (the default), "jsonl" or "parquet"; the list "NPS detractors" is then `NPS detractors.csv`, its id.
 Columns: `key`, then the fields that are sent. JSON Lines and Parquet keep types; only JSON Lines keeps lists and dicts,
 elsewhere they are JSON text. One row an identifier: the fields that `identify` names, by default `email`, else the key.
-
 What is accepted is safe in a journal beside the list, and in the list after `flush`, which replaces the whole file.
-Identifiers are computed from the list's own columns, on both sides by one engine: nothing else has to be kept in step.
 https://duckdb.org/docs/stable/sql/statements/copy (read 2026-11)
 """
 
@@ -58,6 +57,7 @@ class File(Chosen):
 
     class Settings(Chosen.Settings):
         folder: Path
+        store_url: str | None = None
 
     class Options(Chosen.Options):
         format: Literal["csv", "jsonl", "parquet"] = "csv"
@@ -100,7 +100,7 @@ class File(Chosen):
             file.parent.mkdir(parents=True, exist_ok=True)
             if not file.exists():
                 with _engine(file) as db:
-                    _replace(db, file, "select '' as key limit 0")
+                    _replace(db, file, "select '' as key limit 0", self.settings.store_url)
         return file.name
 
     def flush(self, list_id: str) -> None:
@@ -109,7 +109,7 @@ class File(Chosen):
         with _in_words(file):
             if journal.mend():
                 with _engine(file) as db:
-                    _replace(db, file, _merged(db, file, self.identity))
+                    _replace(db, file, _merged(db, file, self.identity), self.settings.store_url)
             # A crash before this line is harmless: the same journal gives the same list again.
             journal.drop()
 
@@ -162,14 +162,14 @@ def _engine(file: Path) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def _replace(db: duckdb.DuckDBPyConnection, file: Path, select: str) -> None:
+def _replace(db: duckdb.DuckDBPyConnection, file: Path, select: str, copied: str | None) -> None:
     """Put what a query gives in the place of a file, at once, and so that it outlasts a power cut."""
     new = file.with_name(f".{file.name}.new")
     new.touch()
     if file.exists():
         shutil.copymode(file, new)  # before anybody is in it: who may read the list is for its owner to say
     db.execute(f"copy ({select}) to {_text(new)} ({WRITTEN[file.suffix]}, use_tmp_file false)")
-    supplant(new, file)
+    supplant(new, file, copied)
 
 
 def _columns(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, str]:

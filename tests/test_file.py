@@ -29,7 +29,8 @@ from types import SimpleNamespace
 from audiences import Member, connectors
 
 cls = connectors.find("file", [Path(sys.argv[1])])
-file = cls(SimpleNamespace(folder=Path(sys.argv[2])), cls.Options(format=sys.argv[3]), None, ("email",), "")
+account = SimpleNamespace(folder=Path(sys.argv[2]), store_url=None)
+file = cls(account, cls.Options(format=sys.argv[3]), None, ("email",), "")
 listed = file.prepare("L")
 for batch in range(10_000):
     members = [Member(str(n), {"email": f"p{n}@example.com"}) for n in range(batch * 10, batch * 10 + 10)]
@@ -47,7 +48,7 @@ from types import SimpleNamespace
 from audiences import Member, connectors
 
 cls = connectors.find("file", [Path(sys.argv[1])])
-file = cls(SimpleNamespace(folder=Path(sys.argv[2])), cls.Options(), None, ("email", "note"), "")
+file = cls(SimpleNamespace(folder=Path(sys.argv[2]), store_url=None), cls.Options(), None, ("email", "note"), "")
 listed = file.prepare("L")
 for first in range(0, 200_000, 5000):
     some = range(first, first + 5000)
@@ -76,7 +77,9 @@ def connect(folder):
 
     def connect(kind="csv", send=("email", "score"), **options):
         cls = connectors.find("file", [HERE.parent / "connectors"])
-        return cls(SimpleNamespace(folder=folder), cls.Options(format=kind, **options), None, send, "shop-l-1")
+        return cls(
+            SimpleNamespace(folder=folder, store_url=None), cls.Options(format=kind, **options), None, send, "shop-l-1"
+        )
 
     return connect
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import orjson
 
 from audiences.errors import BatchRefused
+from audiences.store import publish
 
 
 class Journal:
@@ -46,11 +47,16 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def supplant(new: Path, old: Path) -> None:
-    """Let a finished file take the place of another at once: whoever looks sees the one or the other, whole."""
+def supplant(new: Path, old: Path, copied: str | None = None) -> None:
+    """Let a finished file take the place of another at once: whoever looks sees the one or the other, whole.
+
+    copied: the URL of an object store that has it, too, when this returns; raises as `publish` does
+    """
     _sync(new)
     new.replace(old)
     _sync(old.parent)
+    if copied:
+        publish(old, copied)
 
 
 def _lines(entries: Iterable[Mapping[str, object]]) -> bytes:
