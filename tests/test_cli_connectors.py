@@ -187,9 +187,13 @@ def test_one_connector_is_json_too(project):
     """
     told = project.types("connectors", "file", "--json").told
 
-    assert told["settings"] == [
-        {"variable": "FILE_FOLDER", "type": "path", "required": True, "default": None, "about": None}
-    ]
+    assert told["settings"][0] == {
+        "variable": "FILE_FOLDER",
+        "type": "path",
+        "required": True,
+        "default": None,
+        "about": None,
+    }
     assert [each["name"] for each in told["options"]] == ["identify", "format"]
     assert told["manual"].startswith("Lists as files")
 
