@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 
 import httpx
@@ -134,11 +135,12 @@ def test_a_batch_is_intended_before_it_is_sent():
     ]
 
 
-def test_as_many_calls_in_flight_as_the_provider_allows():
+@pytest.mark.parametrize("concurrency", [4, 5])
+def test_as_many_calls_in_flight_as_the_provider_allows(concurrency):
     """
-    Four calls wait for each other at the far end: they are there together, and never five.
+    So many calls wait for each other at the far end: they are there together, and never one more.
     """
-    together, now, most = threading.Barrier(4, timeout=10), Counter(), []
+    together, now, most = threading.Barrier(concurrency, timeout=10), Counter(), []
 
     def answer(verb, members):
         now["here"] += 1
@@ -146,11 +148,28 @@ def test_as_many_calls_in_flight_as_the_provider_allows():
         together.wait()
         now["here"] -= 1
 
-    notes = book(*["upsert"] * 16)
-    delivered(notes, answer, concurrency=4)
+    notes = book(*["upsert"] * 8 * concurrency)
+    delivered(notes, answer, concurrency=concurrency)
 
-    assert max(most) == 4
-    assert notes.recorded() == list(range(16))
+    assert max(most) == concurrency
+    assert notes.recorded() == list(range(8 * concurrency))
+
+
+def test_a_call_that_ends_is_followed_at_once():
+    """
+    Of four calls under way one is answered: the next one begins while the other three are still waiting.
+    """
+    fifth, waited = threading.Event(), []
+
+    def answer(verb, members):
+        if members[0].seq in (2, 4, 6):
+            waited.append(fifth.wait(10))
+        if members[0].seq == 8:
+            fifth.set()
+
+    delivered(book(*["upsert"] * 12), answer, concurrency=4)
+
+    assert waited == [True, True, True]
 
 
 def test_a_slow_call_holds_nobody_up():
@@ -256,20 +275,39 @@ def test_an_error_that_comes_to_light_at_a_checkpoint_ends_the_delivery():
 @pytest.mark.parametrize("concurrency", [1, 2, 4, 5])
 def test_no_more_batches_are_in_doubt_than_may_be_in_flight(concurrency):
     """
-    Batches that are written down in one commit are half of those that may be in flight, so that at no moment more of
-    them are begun and without a verdict than the provider allows calls.
+    At no moment more batches are begun and without a verdict than the provider allows calls; one commit writes down
+    half as many at most.
     """
     notes = book(*["upsert"] * 40)
     delivered(notes, concurrency=concurrency)
 
-    begun, done, most = 0, 0, 0
+    begun, done, most, together = 0, 0, 0, []
     for line in notes.lines:
-        begun = line[1] if line[0] == "intend" else begun
+        if line[0] == "intend":
+            together.append(line[1] - begun)
+            begun = line[1]
         done += line[3] - line[2] + 1 if line[0] == "record" else 0
         most = max(most, begun - done)
     assert done == 40
     assert most <= 2 * concurrency
-    assert sum(line[0] == "intend" for line in notes.lines) == -(-20 // max(1, concurrency // 2))
+    assert max(together) == 2 * max(1, concurrency // 2)
+
+
+def test_calls_that_end_during_one_commit_are_followed_in_one():
+    """
+    Where calls are quicker than a commit, each commit speaks of two batches of four that may be in flight.
+    """
+
+    class Slow(Notes):
+        def intend(self, end, done):
+            super().intend(end, done)
+            wait(delivery.flying)
+
+    notes = Slow([("upsert", f"p{n}") for n in range(40)])
+    delivery = Delivery(notes, connector(notes, concurrency=4))
+    delivery.run()
+
+    assert [line[1] for line in notes.lines if line[0] == "intend"] == [*range(4, 41, 4)]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,6 @@ class OneByOne(find("{name}", [Path("{folder}")])):
 # A connector that cannot reach its provider's rate -> why that is as it should be. It is shown in docs/connectors.md.
 SLOWER = {
     "onesignal": "how many of 1,000 calls a second may be under way at once is not documented; it makes up to 40",
-    "zoho_crm": "the worker begins batches two at a time, and so uses four of the five calls at once",
 }
 
 
@@ -96,8 +95,8 @@ class Gate:
 
     @property
     def reached(self):
-        """Calls a second over whole turns, without the first one's rush."""
-        last = (len(self.counted) - 1) // self.turn * self.turn
+        """Calls a second over whole turns, without the first one's rush and what is still under way at the end."""
+        last = self.enough // self.turn * self.turn
         return (last - self.turn) / (self.counted[last] - self.counted[self.turn])
 
 

@@ -74,15 +74,16 @@ class Delivery:
 
     def _deliver(self, phase: Phase, pool: ThreadPoolExecutor) -> None:
         batches, alone = self._batches(phase), self._probed(phase)
-        while group := list(islice(batches, 1 if alone else self._together)):
+        for first in batches:
             if phase.verb == "release":
-                self.landed += [whole(batch, Verdict.OK) for batch in group]
+                self.landed.append(whole(first, Verdict.OK))
                 continue
-            self._room(len(group))
+            self._room()
             self._checkpoint()
             self.stopped = self.stopped or self.stop()
             if self.over:
                 return
+            group = [first, *islice(batches, 0 if alone else self._together - 1)]
             self.book.intend(group[-1].members[-1].seq + 1, self._taken())
             for batch in group:
                 self._start(batch, pool)
@@ -96,11 +97,16 @@ class Delivery:
 
     @property
     def _together(self) -> int:
-        """Batches that are written down in one commit: never more in doubt than may be in flight."""
-        return max(1, self.connector.limits.concurrency // 2)
+        """Batches that are written down in one commit: never more in doubt than may be in flight.
 
-    def _room(self, batches: int) -> None:
-        while self.flying and len(self.flying) + batches > self.connector.limits.concurrency:
+        No free call waits for another to be free, so that slow calls are all under way; where calls are quick, several
+        end during one commit, and the next one is of several.
+        """
+        most = self.connector.limits.concurrency
+        return max(1, min(most // 2, most - len(self.flying)))
+
+    def _room(self) -> None:
+        while len(self.flying) >= self.connector.limits.concurrency:
             self._land()
 
     def _start(self, batch: Batch, pool: ThreadPoolExecutor) -> None:
