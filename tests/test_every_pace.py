@@ -51,7 +51,7 @@ class Gate:
         self.calls, self.seconds = shorter(*getattr(sandbox, "rate", (0, 0)))
         self.at_once = getattr(sandbox, "at_once", math.inf)
         self.lock, self.under_way, self.turned_away = threading.Lock(), 0, 0
-        self.last, self.counted = deque([clock() + LATENCY / 2] * self.calls, self.calls), []
+        self.last, self.counted = deque[float](maxlen=self.calls), []
 
     def __call__(self, request):
         if SIGN_IN in request.extensions:  # another host's
@@ -67,6 +67,8 @@ class Gate:
         return answer
 
     def answer(self, request):
+        if not self.last:
+            self.last.extend([self.clock()] * self.calls)
         wait = self.wait()
         if wait > 0 or self.under_way > self.at_once:
             self.turned_away += 1
