@@ -15,19 +15,19 @@ Setup > My Domain: acme.my.salesforce.com, or of a sandbox acme--test.sandbox.my
 `new` says what becomes of someone whom Salesforce does not know: refused, or created: that may start automations, and
 Email Opt Out is off in a new record. Nobody's opt-out is touched: a field that holds one cannot be sent. An identifier
 that several records have is refused. Removal deletes the campaign member, never the record. The campaign is found by
-its exact name, or made, inactive. Names are not unique there: of several that syncs have made, after a lost answer or
-two at once, as their description tells, the oldest is taken; any other name that several have is refused.
-NULL empties a field, a struct names a related record ({"Account_No__c": "A-1"}), a multi-select takes the text `a;b`.
-Assignment rules are not run.
+its exact name, or made, inactive. Names are not unique there: of several that syncs have made, as their description
+tells, the oldest is taken; any other name that several have is refused. NULL empties a field, a struct names a related
+record ({"Account_No__c": "A-1"}), a multi-select takes the text `a;b`. Assignment rules are not run.
 
-Calls for up to 200 members: two to four to add or update, two to remove, and one a run to see the campaign. Not the
-Bulk API, which Salesforce advises above 2,000 records: its verdicts come a run later, it takes two jobs in a row, and a
-lost answer would hold its members for the 7 days that a job is kept. One call at a time, since campaign members lock
-their campaign; who meets a lock (UNABLE_TO_LOCK_ROW) is refused, and tried again later. The day's calls used up, the
-sync is deferred; how long too many calls at once are refused is not documented.
+Calls for up to 200 members: two to four to add or update, two to remove, and one a run to see the campaign; one at a
+time, since campaign members lock their campaign: who meets a lock (UNABLE_TO_LOCK_ROW) is refused, and tried again
+later. The day's calls used up, the sync is deferred; how long too many calls at once are refused is not documented.
+Not the Bulk API, which Salesforce advises above 2,000 records. It takes two jobs in a row, for records and campaign,
+each of which waits in a queue and is judged a run later. Jobs bear no name: one whose answer was lost cannot be asked
+for, so that whoever is in doubt, of a small batch too, would be sent nothing for the 7 days that a job is kept.
 https://developer.salesforce.com/docs/platform/api-rest/guide/ (resources-composite-sobjects-collections-upsert.md,
-resources-composite-composite-post.md, resources-query.md, headers-autoassign.md) and
-https://developer.salesforce.com/docs/platform/object-reference/references/standard-objects/object-campaignmember.html
+resources-composite-composite-post.md, resources-query.md, headers-autoassign.md), …/docs/platform/object-reference/
+references/standard-objects/object-campaignmember.html, …/docs/atlas.en-us.api_asynch.meta/api_asynch/create_job.htm
 (read 2026-11)
 """
 

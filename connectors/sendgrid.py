@@ -17,11 +17,11 @@ the list writes to those who are added. The list is found by its exact name, or 
 SendGrid works through jobs: what became of each contact is known in the next run, which asks. A job without errors has
 taken everyone. Of one with errors SendGrid names nobody but in a file on another host, so everyone of it is looked up:
 who is on the list, and was changed since the job began, is accepted. One bad address turns a whole call down; where the
-answer names it, it is refused and the others are sent once more. To look 100 people up is a call more: for removals,
-and for additions while new ones are refused. No number of calls a second is documented.
-NULL leaves a field as it is: how to empty one is not documented. SendGrid exports lists into files: none is read back.
-Not confirmed: how long a job takes (24 hours are allowed for) and is remembered; that a removal's job can be asked for
-like others (where it is unknown, the list decides). A contact with further identifiers has to be sent with all of them.
+answer names it, it is refused and the others are sent once more. To look 100 people up is a call more: to remove them,
+and to add them while new ones are refused. No number of calls a second is documented. NULL leaves a field as it is: how
+to empty one is not documented. No list is read back: SendGrid exports it into files on another host, whose columns are
+not documented. Not confirmed: how long a job takes (24 hours are allowed for) and is remembered; that one of a removal
+can be asked for (where it is unknown, the list decides). A contact with further identifiers is to be sent with all.
 https://www.twilio.com/docs/sendgrid/api-reference/contacts, …/lists, …/custom-fields,
 https://github.com/sendgrid/sendgrid-oai (read 2026-11)
 """
