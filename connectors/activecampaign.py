@@ -70,19 +70,7 @@ class Activecampaign(Connector):
         self.http.get("/users/me")
 
     def prepare(self, name: str) -> str:
-        found = self._named(name)
-        if len(found) > 1:
-            what = f"{name!r} is not the name of one tag, but of: {', '.join(map(str, found))}"
-            raise DefinitionError(what, do="rename all but one in ActiveCampaign, or write one as list_id")
-        if not found:
-            wanted = {"tag": {"tag": name, "tagType": "contact", "description": ""}}
-            answer = self.http.post("/tags", json=wanted, extensions={"expect": {422}, "creates": True})
-            # Another run may have made it too: nothing says that names are unique. Everyone takes the oldest.
-            found = self._named(name)
-            if not found:
-                words = _words(answer) if not answer.is_success else "it says it did, and shows none"
-                raise DefinitionError(f"ActiveCampaign makes no tag {name!r}: {words}", do="give the list another name")
-        return str(found[0])
+        return self.found_or_made("ActiveCampaign tag", name, self._named, self._make)
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
@@ -125,6 +113,10 @@ class Activecampaign(Connector):
         """The ids of the contact tags with exactly this name, the oldest first."""
         tags = self._all("/tags", "tags", search=name)
         return sorted(int(each["id"]) for each in tags if each["tag"] == name and each["tagType"] == "contact")
+
+    def _make(self, name: str) -> object:
+        wanted = {"tag": {"tag": name, "tagType": "contact", "description": ""}}
+        return self.http.post("/tags", json=wanted, extensions={"creates": True}).json()["tag"]["id"]
 
     def _fields(self, names: Set[str]) -> Mapping[str, str]:
         """Personalization tag -> id of these custom fields."""

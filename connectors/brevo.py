@@ -83,18 +83,7 @@ class Brevo(Connector):
         self.http.get("/contacts/lists", params={"limit": 1})
 
     def prepare(self, name: str) -> str:
-        found = self._named(name)
-        if len(found) > 1:
-            do = "rename all but one of them in Brevo, or write one as list_id"
-            raise DefinitionError(
-                f"{name!r} is the name of several lists in Brevo: {', '.join(map(str, found))}", do=do
-            )
-        if not found:
-            wanted = {"name": name, "folderId": self._folder()}
-            made = self.http.post("/contacts/lists", json=wanted, extensions={"creates": True}).json()
-            # Another run may have made one too: everyone takes the oldest.
-            found = self._named(name) or [made["id"]]
-        return str(found[0])
+        return self.found_or_made("Brevo list", name, self._named, self._make)
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
@@ -123,6 +112,10 @@ class Brevo(Connector):
     def _named(self, name: str) -> list[int]:
         """The ids of the lists with exactly this name, the oldest first."""
         return sorted(int(each["id"]) for each in self._all("/contacts/lists", "lists", LISTS) if each["name"] == name)
+
+    def _make(self, name: str) -> object:
+        wanted = {"name": name, "folderId": self._folder()}
+        return self.http.post("/contacts/lists", json=wanted, extensions={"creates": True}).json()["id"]
 
     def _all(self, path: str, name: str, size: int) -> Iterator[Mapping[str, Any]]:
         """Everything in a collection, page by page; the oldest first, so that what is new moves nothing."""

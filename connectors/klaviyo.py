@@ -93,17 +93,7 @@ class Klaviyo(Connector):
         self.http.get("/lists", params={"page[size]": 1})
 
     def prepare(self, name: str) -> str:
-        found = self._named(name)
-        if len(found) > 1:
-            ids = ", ".join(str(each["id"]) for each in found)
-            do = "rename all but one of them in Klaviyo, or write one as list_id"
-            raise DefinitionError(f"{name!r} is the name of several lists in Klaviyo: {ids}", do=do)
-        if not found:
-            wanted = {"data": {"type": "list", "attributes": {"name": name}}}
-            made = self.http.post("/lists", json=wanted, extensions={"creates": True}).json()["data"]
-            # Another run may have made one too: everyone takes the oldest.
-            found = sorted(self._named(name), key=lambda each: str(each["attributes"]["created"])) or [made]
-        return str(found[0]["id"])
+        return self.found_or_made("Klaviyo list", name, self._named, self._make)
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
@@ -168,10 +158,16 @@ class Klaviyo(Connector):
         there = {self.form.of(each["attributes"].get(self.by)) for each in self._all(f"{job}/profiles", asked)}
         return {each: failed.get(each) or failed.get("", UNNAMED) for each in idents - there}
 
-    def _named(self, name: str) -> Sequence[Any]:
-        """The lists with exactly this name. How a filter writes a quote is not documented: then all are read."""
+    def _named(self, name: str) -> list[str]:
+        """The ids of the lists with exactly this name, the oldest first."""
+        # How a filter writes a quote is not documented: then all are read.
         asked = {} if UNREADABLE & {*name} else {"filter": f'equals(name,"{name}")'}
-        return [each for each in self._all("/lists", asked) if each["attributes"]["name"] == name]
+        found = [each for each in self._all("/lists", asked) if each["attributes"]["name"] == name]
+        return [str(each["id"]) for each in sorted(found, key=lambda each: str(each["attributes"]["created"]))]
+
+    def _make(self, name: str) -> object:
+        wanted = {"data": {"type": "list", "attributes": {"name": name}}}
+        return self.http.post("/lists", json=wanted, extensions={"creates": True}).json()["data"]["id"]
 
     def _import(self, list_id: str, members: Sequence[Member], expect: Set[int] = frozenset()) -> httpx.Response:
         attributes = {"profiles": {"data": [self._profile(member) for member in members]}}

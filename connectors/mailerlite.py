@@ -76,18 +76,7 @@ class Mailerlite(Connector):
         self.http.get("/groups", params={"limit": 1})
 
     def prepare(self, name: str) -> str:
-        found = self._named(name)
-        if len(found) > 1:
-            what = f"{name!r} is not the name of one group, but of: {', '.join(map(str, found))}"
-            raise DefinitionError(what, do="rename all but one in MailerLite, or write one as list_id")
-        if not found:
-            answer = self.http.post("/groups", json={"name": name}, extensions=MAY_REFUSE | {"creates": True})
-            # Another run may have made it too: nothing says that names are unique. Everyone takes the oldest.
-            found = self._named(name)
-            if not found:
-                words = "it says it did, and shows none" if answer.is_success else _words(answer.json())
-                raise DefinitionError(f"MailerLite makes no group {name!r}: {words}", do="give the list another name")
-        return str(found[0])
+        return self.found_or_made("MailerLite group", name, self._named, self._make)
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
@@ -126,6 +115,9 @@ class Mailerlite(Connector):
         """The ids of the groups with exactly this name, the oldest first."""
         groups = self._all("/groups", **{"filter[name]": name})
         return sorted(int(each["id"]) for each in groups if each["name"] == name)
+
+    def _make(self, name: str) -> object:
+        return self.http.post("/groups", json={"name": name}, extensions={"creates": True}).json()["data"]["id"]
 
     def _check(self, list_id: str) -> None:
         """Look once whether a group is there: what refuses it is the fault of no member."""

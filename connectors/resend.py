@@ -83,20 +83,7 @@ class Resend(Connector):
         self.http.get("/segments", params={"limit": 1})
 
     def prepare(self, name: str) -> str:
-        found = self._named(name)
-        if len(found) > 1:
-            what = f"{name!r} is the name of several segments in Resend: {', '.join(found)}"
-            raise DefinitionError(what, do="rename all but one of them in Resend, or write one as list_id")
-        if not found:
-            answer = self.http.post(
-                "/segments", json={"name": name}, extensions={"expect": {400, 422}, "creates": True}
-            )
-            if not answer.is_success:
-                what = f"Resend makes no segment {name!r}: {_words(answer)}"
-                raise DefinitionError(what, do="give the list another name, or make it in Resend")
-            # Another run may have made it too: nothing says that names are unique. Everyone takes the oldest.
-            found = [*self._named(name), str(answer.json()["id"])]
-        return found[0]
+        return self.found_or_made("Resend segment", name, self._named, self._make)
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
@@ -117,6 +104,9 @@ class Resend(Connector):
         """The ids of the segments with exactly this name, the oldest first."""
         found = [each for each in self._all("/segments") if each["name"] == name]
         return [str(each["id"]) for each in sorted(found, key=lambda each: (each["created_at"], each["id"]))]
+
+    def _make(self, name: str) -> object:
+        return self.http.post("/segments", json={"name": name}, extensions={"creates": True}).json()["id"]
 
     def _check(self, list_id: str) -> None:
         """Look once whether a segment is there and may be changed: later, a 404 may as well be about a contact."""

@@ -75,17 +75,7 @@ class Sendgrid(Connector):
         self.http.get("/marketing/lists", params={"page_size": 1})
 
     def prepare(self, name: str) -> str:
-        found = self._named(name)
-        if len(found) > 1:
-            what = f"{name!r} is the name of several lists in SendGrid: {', '.join(found)}"
-            raise DefinitionError(what, do="rename all but one of them, or write one as list_id")
-        if not found:
-            making = {"expect": {400}, "creates": True}  # another run may make one too: everyone takes the same
-            answer = self.http.post("/marketing/lists", json={"name": name}, extensions=making)
-            if not (found := self._named(name) or ([str(answer.json()["id"])] if answer.is_success else [])):
-                what = f"SendGrid makes no list {name!r}: {'; '.join(_words(answer))}"
-                raise DefinitionError(what, do="give the list another name")
-        return found[0]
+        return self.found_or_made("SendGrid list", name, self._named, self._make)
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
@@ -149,6 +139,9 @@ class Sendgrid(Connector):
             after = (said.get("_metadata") or {}).get("next")
             page = {"page_size": 1000, "page_token": httpx.URL(after).params["page_token"]} if after else {}
         return sorted(found)
+
+    def _make(self, name: str) -> object:
+        return self.http.post("/marketing/lists", json={"name": name}, extensions={"creates": True}).json()["id"]
 
     def _define(self, members: Sequence[Member]) -> None:
         """Learn the ids and types of the fields that are sent. What SendGrid does with an unknown one is not told."""

@@ -214,7 +214,7 @@ def test_several_lists_of_a_name_are_no_ones_choice(far, speak):
     """
     far.lists = {n: {"name": "Detractors", "folder": 1} for n in (4, 7)}
 
-    with pytest.raises(DefinitionError, match="several lists in Brevo: 4, 7") as error:
+    with pytest.raises(DefinitionError, match="several Brevo lists: 4, 7") as error:
         speak().prepare("Detractors")
     assert "list_id" in error.value.do
 

@@ -227,7 +227,7 @@ def test_several_lists_of_a_name_are_no_ones_choice(far, speak):
     """
     far.lists = {"A": "Detractors", "B": "Detractors"}
 
-    with pytest.raises(DefinitionError, match="several lists in Klaviyo: B, A") as error:
+    with pytest.raises(DefinitionError, match="several Klaviyo lists: A, B") as error:
         speak().prepare("Detractors")
     assert "list_id" in error.value.do
 

@@ -247,7 +247,7 @@ def test_several_lists_of_a_name_are_no_ones_choice(far, speak):
     """
     far.lists = {"A": "Detractors", "B": "Detractors"}
 
-    with pytest.raises(DefinitionError, match="several lists in SendGrid: A, B") as error:
+    with pytest.raises(DefinitionError, match="several SendGrid lists: A, B") as error:
         speak().prepare("Detractors")
     assert "list_id" in error.value.do
 
@@ -258,7 +258,7 @@ def test_a_name_that_sendgrid_refuses(speak):
     """
     with pytest.raises(DefinitionError, match="between 1 and 100") as error:
         speak().prepare("D" * 101)
-    assert error.value.do == "give the list another name"
+    assert error.value.do == "give the list another name, or make it there"
 
 
 @pytest.mark.parametrize("verb", ["upsert", "remove"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audiences import identity
-from audiences.errors import DefinitionError
+from audiences.errors import BatchRefused, DefinitionError
 from audiences.identity import Form
 from audiences.member import Member, Receipt
 
@@ -139,6 +139,32 @@ class Connector(ABC):
     def ident(self, member: Member) -> str:
         """The member's identifier in its normal form; the key where no field identifies it."""
         return (identity.ident(member.fields, self.identity) if self.identity else None) or member.key
+
+    def found_or_made(
+        self, kind: str, name: str, find: Callable[[str], Sequence[object]], make: Callable[[str], object]
+    ) -> str:
+        """The id of the list with this name, for a `prepare` where nothing says that names are unique.
+
+        kind: what a list is there, as "Brevo list"
+        find: the ids of those with exactly this name, in an order that is everyone's; make: makes one, and gives its id
+        Raises DefinitionError where there are several, or none can be made.
+        """
+        if len(found := find(name)) > 1:
+            what = f"{name!r} is the name of several {kind}s: {', '.join(map(str, found))}"
+            raise DefinitionError(what, do="rename all but one of them there, or write one as list_id")
+        if not found:
+            made, why = list[object](), ""
+            try:
+                made.append(make(name))
+            except BatchRefused as refusal:
+                why = refusal.reason
+            # Another run may have made one too: all take the first.
+            found = [*find(name), *made]
+        if found:
+            return str(found[0])
+        raise DefinitionError(
+            f"no {kind} {name!r} can be made: {why}", do="give the list another name, or make it there"
+        )
 
     @classmethod
     @abstractmethod
