@@ -74,6 +74,8 @@ def test_killed_at_any_step(world, at):
     in_step(world)
     assert len(world.receiver.sent("upsert")) <= 6 + BATCH
     assert len(world.receiver.sent("remove")) <= 2 + BATCH
+    assert {key for key, verb in told(world, "accepted") if verb in ("add", "update")} == set(range(1, 10))
+    assert {key for key, verb in told(world, "accepted") if verb in ("move", "remove", "release")} == {1, 2, 4, 5, 8}
 
 
 @steps(1)
@@ -123,3 +125,11 @@ def in_step(world, rows=AFTER):
     assert all(world.receiver.lists["L"][email]["nps"] == nps for _, email, nps in rows)
     assert world.ledger() == {(key, email, True) for key, email, _ in rows}
     assert STRANGER not in str(world.receiver.sent("remove"))
+    rows = world.sql("select outbox, seq from audience_sync.history_team__webhook")
+    assert len(rows) == len(set(rows))
+
+
+def told(world, answer):
+    """Key and verb of what the history tells with this answer."""
+    rows = world.sql(f"select key, verb from audience_sync.history_team__webhook where answer = '{answer}'")
+    return {(int(key), verb) for key, verb in rows}

@@ -26,7 +26,7 @@ FLOORS: tuple[set[str], ...] = (
     {"journal", "property", "trace"},
     {"connectors", "control", "header", "http", "lease", "runs", "schema", "stage", "terms", "tracking"},
     {"__init__", "account", "changes", "definition", "send", "verdicts"},
-    {"deliver", "ledger", "outbox", "project", "theirs"},
+    {"deliver", "history", "ledger", "outbox", "project", "theirs"},
     {"book", "compare", "pending", "settle", "unknown"},
     {"rename", "worker"},
     {"preview", "steps"},

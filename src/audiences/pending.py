@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from audiences import ledger, mask, portable, ranges
+from audiences import history, ledger, mask, portable, ranges
 from audiences.batch import Verdict
 from audiences.connector import Connector
 from audiences.control import Fence
+from audiences.history import Story
 from audiences.ledger import Settlement
 from audiences.member import Member, Receipt
 from audiences.send import covering
@@ -59,7 +60,7 @@ class Job:
             members.append(Member(key, portable.fields(told), seq))
         return members
 
-    def judged(self, receipt: Receipt, members: Sequence[Member], now: str) -> None:
+    def judged(self, receipt: Receipt, members: Sequence[Member], reasons: Mapping[str, str], now: str) -> None:
         """Settle these rows as a receipt says, and let go of the ticket: last, so that it is asked again otherwise.
 
         A removal that failed changes nothing: the next comparison plans it anew.
@@ -67,6 +68,9 @@ class Job:
         off = [member.seq for member in members if member.key in receipt.rejected]
         on = [member.seq for member in members if member.key in receipt.accepted]
         found = Found(0, {Verdict.OK: tuple(ranges.of(on)), Verdict.REFUSED: tuple(ranges.of(off))})
+        told = [(seq, seq, history.refused(reasons[key])) for key, _, seq in members if key in receipt.rejected]
+        told += [(lo, hi, history.ACCEPTED) for lo, hi in found.of(Verdict.OK)]
+        Story(self.fence, self.outbox, None, now).amend(told)
         self._settlement(now).acknowledged(found)
         with self.fence.transaction():
             self.fence.warehouse.run(f"delete from {self._rows}")
@@ -104,8 +108,9 @@ def judge(fence: Fence, connector: Connector, send: Sequence[str], now: str) -> 
             adds = job.verb == "upsert"
             # A move is half of a change, whose other half is counted.
             delivered = len(receipt.accepted) if job.verb != "move" else 0
-            yield Judged(delivered, 0 if adds else len(receipt.rejected), _masked(receipt, members) if adds else {})
-            job.judged(receipt, members, now)
+            reasons = _masked(receipt, members)
+            yield Judged(delivered, 0 if adds else len(receipt.rejected), reasons if adds else {})
+            job.judged(receipt, members, reasons, now)
 
 
 def count(warehouse: Warehouse, table: str) -> int:

@@ -118,6 +118,13 @@ def approve(known: State, run: str, outbox: int, plan: Plan) -> None:
         connection.execute(update(state.run).where(state.run.c.id == run).values(outbox=outbox, **numbers))
 
 
+def of(known: State, sync: str, outbox: int) -> str | None:
+    """The run that made an outbox; None where it was lost with an earlier state database."""
+    r = state.run.c
+    with known.begin() as connection:
+        return connection.execute(select(r.id).where(r.sync == sync, r.outbox == outbox)).scalars().first()
+
+
 def promised(known: State, sync: str) -> dict[str, int]:
     """The most that a plan was allowed to add or update, of those broken off since a run last came to its end.
 

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     alert_…:       how alerts are told: a URL each, which may hold a secret; what signs those to the webhook
     alert_refused: share of a sync's members; more of them refused is an alert
     alert_late:    seconds; no good run for so long after one was due is an alert
+    history_days:  how far the history of what was sent to whom reaches back; 0: none is kept
     """
 
     model_config = SettingsConfigDict(env_prefix="AUDIENCES_", extra="ignore", frozen=True)
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     alert_webhook_secret: SecretStr | None = None
     alert_refused: float = Field(0.05, ge=0, le=1)
     alert_late: float = Field(3600.0, gt=0)
+    history_days: int = Field(90, ge=0, le=36500)
     log_level: Literal["debug", "info", "warning", "error"] | None = None  # none: as log.default_level says
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
-from audiences import control, outbox, verdicts
+from audiences import control, outbox, runs, verdicts
 from audiences.control import Fence
+from audiences.history import Story
 from audiences.lease import Lease
 from audiences.ledger import Settlement
 from audiences.verdicts import Found
@@ -21,15 +24,21 @@ def open_outbox(held: Lease, fence: Fence, now: str) -> None:
     reader = outbox.Reader(fence, known.outbox, ())
     found = verdicts.read(held, known.outbox, min(known.mark, reader.total()))
     log.info("sync.recovered", outbox=known.outbox, doubts=sum(hi - lo + 1 for lo, hi in found.doubts))
-    Settlement(fence, known.outbox, reader.columns(), now).whole(found)
-    verdicts.forget(held)
-    outbox.drop(fence, known.outbox)
+    _settle(held, Settlement(fence, known.outbox, reader.columns(), now), found)
 
 
 def close(held: Lease, settlement: Settlement, total: int) -> Found:
     """Settle this run's outbox of `total` rows, close it, and drop it."""
     found = verdicts.read(held, settlement.outbox, total)
+    _settle(held, settlement, found)
+    return found
+
+
+def _settle(held: Lease, settlement: Settlement, found: Found) -> None:
+    """The history first, while the outbox is open, for closing it is the last step of the ledger's."""
+    fence, number = settlement.fence, settlement.outbox
+    story = Story(fence, number, runs.of(held.state, held.sync, number), settlement.now)
+    story.write(found, partial(verdicts.reasons, held))
     settlement.whole(found)
     verdicts.forget(held)
-    outbox.drop(settlement.fence, settlement.outbox)
-    return found
+    outbox.drop(fence, number)

@@ -14,6 +14,7 @@ from audiences import (
     compare,
     connectors,
     control,
+    history,
     http,
     lease,
     ledger,
@@ -78,6 +79,7 @@ class Steps:
             name = f"{sync.table}-{self.worker.state.id[:8]}-{held.epoch}"
             with theirs(cls):
                 connector = cls(settings, self.binding.options, line, sync.send, name)
+            history.keep(fence.warehouse, fence.table, bool(self.worker.keeps))
             with self.worker.stage("recover"):
                 self._recover(held, fence, connector)
             with self.worker.stage("judge"):
@@ -86,6 +88,7 @@ class Steps:
                 terms = self._terms(fence, connector)
             self._plan(fence, terms)
             self._deliver(held, fence, connector, terms)
+        history.prune(fence, compare.moment(self.worker.now() - self.worker.keeps), self.worker.stop)
         self._count()
 
     def _recover(self, held: Lease, fence: Fence, connector: Connector) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audiences import identity, ledger
+from audiences import identity, ledger, ranges
 from audiences.connector import Connector
 from audiences.control import Fence
 from audiences.errors import DefinitionError
+from audiences.history import SAID, Story
 from audiences.ledger import Settlement
 from audiences.terms import Terms, fields, sent
 from audiences.theirs import theirs
@@ -41,7 +42,8 @@ class Doubt:
 def keep(warehouse: Warehouse, terms: Terms) -> None:
     """Make a sync's table of them, or bring its columns up to date; where verbs may be repeated, none is kept.
 
-    A claim that was in doubt before is noted as one to add: its owner is on the list, or is not.
+    A claim that was in doubt before is noted as one to add: its owner is on the list, or is not. Its place in its
+    outbox is not known any more: it gets one that no outbox has.
     """
     name = f"unknown_{terms.table}"
     table, known = warehouse.table(name), warehouse.columns(name)
@@ -55,7 +57,7 @@ def keep(warehouse: Warehouse, terms: Terms) -> None:
         columns = "".join(f", {sent(field)}" for field in fields(warehouse.columns(f"ledger_{terms.table}")))
         warehouse.run(
             f'insert into {table} (had, outbox, seq, verb, "key", ident, list, "at"{columns})'
-            f' select false, outbox, row_number() over () - 1, \'upsert\', "key", ident, list, "at"{columns}'
+            f' select false, outbox, -(row_number() over ()), \'upsert\', "key", ident, list, "at"{columns}'
             f" from {claims} where not sure"
         )
 
@@ -91,7 +93,9 @@ def resolve(fence: Fence, found: Sequence[Doubt], delivered: bool, now: str) -> 
     for outbox in sorted({doubt.outbox for doubt in found}):
         rows = f"(select * from {warehouse.table(name)} where outbox = {outbox})"
         settlement = Settlement(fence, outbox, columns, now, rows)
-        settlement.resolved((doubt.seq for doubt in found if doubt.outbox == outbox), delivered)
+        places = [doubt.seq for doubt in found if doubt.outbox == outbox]
+        Story(fence, outbox, None, now).amend([(lo, hi, SAID[delivered]) for lo, hi in ranges.of(places)])
+        settlement.resolved(places, delivered)
 
 
 def read_back(connector: Connector, found: Sequence[Doubt]) -> dict[bool | None, list[Doubt]]:

@@ -28,10 +28,14 @@ class Found:
         return ranges.joined(each for verdict in verdicts for each in self.by.get(verdict, ()))
 
     @property
+    def silent(self) -> list[Range]:
+        """Rows that may have been sent, and have no verdict."""
+        return ranges.missing((each for found in self.by.values() for each in found), self.mark)
+
+    @property
     def doubts(self) -> list[Range]:
         """Rows that may have been applied and were not acknowledged."""
-        silent = ranges.missing((each for found in self.by.values() for each in found), self.mark)
-        return ranges.joined([*silent, *self.of(Verdict.DOUBT)])
+        return ranges.joined([*self.silent, *self.of(Verdict.DOUBT)])
 
 
 def read(held: Lease, outbox: int, mark: int) -> Found:
@@ -93,6 +97,14 @@ def explain(held: Lease, reasons: Mapping[str, str]) -> None:
     with held.begin() as connection:
         for key, reason in reasons.items():
             _explain(connection, held.sync, key, reason)
+
+
+def reasons(held: Lease, keys: Iterable[str]) -> dict[str, str]:
+    """The masked reasons of refusals, by key, as they were written last; for as many keys as one statement takes."""
+    r, hashes = state.refusal.c, {state.hashed(key): key for key in keys}
+    with held.begin() as connection:
+        rows = connection.execute(select(r.key_hash, r.reason).where(r.sync == held.sync, r.key_hash.in_(hashes)))
+        return {hashes[row.key_hash]: row.reason for row in rows}
 
 
 def _record(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Worker:
 
     patience:  seconds that one call may wait in all
     queue:     seconds that a sync may wait for an account that another one uses
+    keeps:     how far the history of what was sent reaches back; nothing: none is kept
     stop:      whether no new batch may begin
     told:      hears how many rows a sync has to deliver and has delivered
     transport: the far end of every connector instead of the network
@@ -48,6 +49,7 @@ class Worker:
     patience: float = 900.0
     force: bool = False
     queue: float = 0.0
+    keeps: timedelta = timedelta(days=90)
     stop: Callable[[], bool] = lambda: False
     told: Callable[[str, int, int], None] = lambda sync, rows, total: None
     transport: httpx.BaseTransport | None = None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -127,6 +127,7 @@ class Office:
                 self.session.folder,
                 patience,
                 queue=patience,
+                keeps=timedelta(self.session.settings.history_days),
                 stop=self.signals.stopped,
                 sleep=self.signals.sleep,
                 desks=self.desks,

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -90,6 +91,7 @@ def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result
             session.folder,
             session.settings.patience,
             wish.force,
+            keeps=timedelta(session.settings.history_days),
             stop=signals.stopped,
             told=progress.told,
             sleep=signals.sleep,

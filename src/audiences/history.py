@@ -1,0 +1,139 @@
+"""What was sent to whom, by which run, and what the destination said: rows beside the ledger, without any field.
+
+No run decides anything by them. They answer whoever asks why someone is on a list, or is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from audiences import ranges
+from audiences.batch import Verdict
+from audiences.control import Fence
+from audiences.ranges import Range
+from audiences.verdicts import Found
+from audiences.warehouse import Warehouse, literal
+
+ACCEPTED, PENDING, UNKNOWN = "accepted", "pending", "unknown"  # what a destination says; else `refused: …`
+SAID = {True: "resolved: delivered", False: "resolved: not delivered"}  # what someone has found out of what was unknown
+COLUMNS = 'outbox bigint, seq bigint, "key" varchar, verb varchar, run varchar, "at" timestamp, answer varchar'
+FEW = 500  # answers that one statement carries
+Answer = tuple[int, int, str]  # rows of an outbox, from and to, and what was said of each
+
+
+def keep(warehouse: Warehouse, table: str, wanted: bool) -> None:
+    """Make a sync's history, or drop it where none is wanted. Where there is none, none is written.
+
+    Its key is text, whatever the ledger's is: what was sent stays told when the key gets another type.
+    """
+    name, known = warehouse.table(f"history_{table}"), warehouse.columns(f"history_{table}")
+    if wanted and not known:
+        warehouse.run(f"create table if not exists {name} ({COLUMNS})")
+        warehouse.index(name, "outbox, seq")
+    elif known and not wanted:
+        warehouse.run(f"drop table {name}")
+
+
+def refused(reason: str) -> str:
+    """The answer of a destination that refused."""
+    return f"refused: {reason}" if reason else "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What became of one outbox.
+
+    run: the run that sent it, where the state database still knows; now: the moment, as an SQL literal
+    """
+
+    fence: Fence
+    outbox: int
+    run: str | None
+    now: str
+
+    def write(self, found: Found, reasons: Callable[[Sequence[str]], Mapping[str, str]]) -> None:
+        """Write down the rows that were sent, before the outbox is closed. A row that stands there already stays.
+
+        reasons: of refusals, people masked, by key; asked for a few keys at a time
+        """
+        if not self.fence.warehouse.columns(f"history_{self.fence.table}"):
+            return
+        pending = ranges.joined(span for spans in found.tickets.values() for span in spans)
+        for answer, spans in ((ACCEPTED, found.of(Verdict.OK)), (PENDING, pending), (UNKNOWN, found.silent)):
+            for chunk in ranges.chunks(spans):
+                self.fence.warehouse.relieve()
+                self._insert([(lo, hi, answer) for lo, hi in chunk])
+        for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT), rows=FEW):
+            self._insert(list(self._refused(chunk, reasons)))
+
+    def amend(self, told: Sequence[Answer]) -> None:
+        """Let rows of a closed outbox have another answer, for it came later."""
+        if not self.fence.warehouse.columns(f"history_{self.fence.table}"):
+            return
+        for start in range(0, len(told), FEW):
+            with self.fence.transaction():
+                self.fence.warehouse.run(
+                    f'update {self._table} h set answer = v.answer, "at" = {self.now}'
+                    f" from (values {_values(told[start : start + FEW])}) v(lo, hi, answer)"
+                    f" where h.outbox = {self.outbox} and h.seq between v.lo and v.hi"
+                )
+
+    @property
+    def _table(self) -> str:
+        return self.fence.warehouse.table(f"history_{self.fence.table}")
+
+    @property
+    def _source(self) -> str:
+        return self.fence.warehouse.table(f"outbox_{self.fence.table}_{self.outbox}")
+
+    def _insert(self, told: Sequence[Answer]) -> None:
+        first, last = told[0][0], told[-1][1]
+        run = "null" if self.run is None else literal(self.run)
+        with self.fence.transaction(self.outbox):
+            self.fence.warehouse.run(
+                f'insert into {self._table} select {self.outbox}, o.seq, cast(o."key" as varchar),'
+                f" case when o.verb <> 'upsert' then o.verb when o.had then 'update' else 'add' end,"
+                f" {run}, {self.now}, v.answer"
+                f" from {self._source} o join (values {_values(told)}) v(lo, hi, answer) on o.seq between v.lo and v.hi"
+                f" where not exists (select 1 from {self._table} h where h.outbox = {self.outbox}"
+                f" and h.seq between {first} and {last} and h.seq = o.seq)"
+            )
+
+    def _refused(
+        self, chunk: Sequence[Range], reasons: Callable[[Sequence[str]], Mapping[str, str]]
+    ) -> Iterator[Answer]:
+        """Each refused row of these ranges with its reason, in order."""
+        spans = ", ".join(f"({lo}, {hi})" for lo, hi in chunk)
+        rows = self.fence.warehouse.run(
+            f'select o.seq, cast(o."key" as varchar) from {self._source} o'
+            f" join (values {spans}) v(lo, hi) on o.seq between v.lo and v.hi order by o.seq"
+        )
+        known = reasons([key for _, key in rows])
+        yield from ((seq, seq, refused(known.get(key, ""))) for seq, key in rows)
+
+
+def prune(fence: Fence, before: str, stop: Callable[[], bool]) -> None:
+    """Forget what was settled before a moment, an SQL literal: the oldest outbox first, a piece a transaction."""
+    while not stop() and (place := _oldest(fence, before)):
+        outbox, first = place
+        with fence.transaction():
+            fence.warehouse.run(
+                f"delete from {fence.warehouse.table(f'history_{fence.table}')}"
+                f" where outbox = {outbox} and seq between {first} and {first + ranges.ROWS - 1}"
+            )
+
+
+def _oldest(fence: Fence, before: str) -> tuple[int, int] | None:
+    """Outbox and place of the first row, where it is older than that."""
+    if not fence.warehouse.columns(f"history_{fence.table}"):
+        return None
+    rows = fence.warehouse.run(
+        f'select outbox, seq, "at" < {before} from {fence.warehouse.table(f"history_{fence.table}")}'
+        " order by outbox, seq limit 1"
+    )
+    return next(((outbox, seq) for outbox, seq, old in rows if old), None)
+
+
+def _values(told: Sequence[Answer]) -> str:
+    return ", ".join(f"({lo}, {hi}, {literal(answer)})" for lo, hi, answer in told)
