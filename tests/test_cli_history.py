@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import subprocess
 
+import httpx
 import pytest
+from sqlalchemy.engine import make_url
 
 from prompt import Project
 from states import layout_1, rows
 from test_revision import AS
+from world import World
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(20)]
 
@@ -68,9 +71,73 @@ def test_a_run_is_told_in_full(project):
     assert "  planned: + 0  ~ 0  − 15  of 20 listed\n" in told.out
     assert "  why: team → file (L) would remove 15 of 20 members (75%); its guard allows 20%\n" in told.out
     assert (
-        "  found: 20 delivered, 0 refused, 0 set aside, 0 pending, 0 unknown\n" in project.types("run", first["id"]).out
+        "  found: 20 delivered, 0 refused, 0 newly refused, 0 not removed, 0 set aside, 0 pending, 0 unknown\n"
+        in project.types("run", first["id"]).out
     )
-    assert project.types("run", first["id"], "--json").told == {**first, "exit": 0}
+    assert told.out.endswith("\n\nselect id, email, nps from people\n")
+    sql = "select id, email, nps from people"
+    assert project.types("run", first["id"], "--json").told == {**first, "sql": sql, "exit": 0}
+
+
+def test_the_sql_is_told_as_it_ran(project):
+    """
+    A run tells the SQL of its own time, after its file has changed; it is kept once for each file as it was.
+    """
+    for _ in range(2):
+        project.types("sync", "--all")
+    path = project.folder / "audiences" / "team.sql"
+    path.write_text(path.read_text() + "where id > 0")
+    project.types("sync", "--all")
+    newest, _, oldest = project.types("history", "team", "--json").told["runs"]
+
+    assert [project.types("run", run["id"], "--json").told["sql"] for run in (newest, oldest)] == [
+        *("select id, email, nps from people\nwhere id > 0", "select id, email, nps from people")
+    ]
+    assert rows(project.state_url, "select count(*) from definition") == [(2,)]
+
+
+def test_a_run_tells_its_own_refusals(tmp_path):
+    """
+    Whom a run was the first to see refused is told beside all who are, and so are those it could not remove.
+    """
+    world = World(tmp_path)
+    world.people((1, "a@x"), (2, "b@x"), (3, "c@x"))
+    world.receiver.rejects("a@x")
+    world.sync()
+    world.people((1, "a@x"), (2, "b@x"), (4, "d@x"))
+    world.receiver.before = lambda told: httpx.Response(
+        200, json={"rejected": {each["key"]: "no" for each in told["members"]}}
+    )
+    world.sync(force=True)
+    found = rows(
+        make_url(f"sqlite:///{world.state_file}"),
+        "select refused, newly_refused, not_removed from run order by started",
+    )
+
+    assert found == [(1, 1, 0), (2, 1, 1)]
+
+
+@pytest.mark.parametrize("words", [("sync", "--all"), ("serve", "--once")], ids=" ".join)
+def test_a_container_is_told_the_commit(project, words):
+    """
+    Where the files lie in no git folder, AUDIENCES_COMMIT says of which commit they are, also of what cannot begin; git
+    is believed first; 2: what is no commit.
+    """
+    commit = "ab" * 20
+    project.types("serve", "--once")
+    for statement in (None, "drop table people"):
+        rows(project.state_url, "update timetable set since = since - 100000")
+        if statement:
+            project.sql(statement)
+        project.types(*words, AUDIENCES_COMMIT=commit)
+    known = committed(project)
+    rows(project.state_url, "update timetable set since = since - 100000")
+    project.types(*words, AUDIENCES_COMMIT=commit)
+    refused = project.types(*words, AUDIENCES_COMMIT="main")
+
+    found = [run["revision"] for run in project.types("history", "team", "--json").told["runs"]]
+    assert found == [known, commit, commit]
+    assert (refused.code, "AUDIENCES_COMMIT" in refused.err) == (2, True)
 
 
 def test_what_could_not_begin_is_a_run_too(project):

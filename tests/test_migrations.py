@@ -155,15 +155,9 @@ def test_a_database_that_is_up_to_date_loads_no_alembic(state_url):
     Neither a new database nor one of today's layout costs the start what Alembic costs; an old one does.
     """
     first, again = process(OPEN, state_url), process(OPEN, state_url)
-    rows(state_url, "drop table token")
-    rows(state_url, "drop table timetable")
-    rows(state_url, "drop table told")
-    rows(state_url, "create index ix_run_sync on run (sync)")
-    rows(state_url, "drop index ix_run_sync_started")
-    for name in ("delivered", "pending", "unknown", "revision", "size", "remedy"):
-        rows(state_url, f"alter table run drop column {name}")
-    rows(state_url, "alter table verdict drop column ticket")
-    rows(state_url, "update about set value = '1' where name = 'version'")
+    for table in state.tables.tables:
+        rows(state_url, f"drop table {table}")
+    layout_1(state_url)
     old = process(OPEN, state_url)
 
     assert "audiences.state" in first.stdout.split()
@@ -208,7 +202,7 @@ def together(url, workers):
     return ids
 
 
-@pytest.mark.parametrize("at", [1, 3, 4, 7, 10, 14])
+@pytest.mark.parametrize("at", [1, 3, 4, 7, 10, 14, 17])
 def test_killed_half_way_it_is_as_it_was(old, at):
     """
     Killed after any statement of the migration, the database is the old one, whole; the next start migrates it.
@@ -219,7 +213,7 @@ def test_killed_half_way_it_is_as_it_was(old, at):
     assert killed.returncode == -signal.SIGKILL
     assert (tables(old), version(old)) == (before, 1)
     assert kept(old) == WERE
-    assert process(KILLED, old, "15").returncode == 0  # there is no fifteenth statement
+    assert process(KILLED, old, "99").returncode == 0  # there are fewer statements
     assert (tables(old), version(old)) == (set(state.tables.tables), state.VERSION)
 
 
@@ -244,7 +238,7 @@ def test_a_newer_layout_is_refused_on_either_database(state_url):
     rows(state_url, "update about set value = '7' where name = 'version'")
 
     for looks in (False, True):
-        with pytest.raises(WarehouseError, match=r"layout 7, this one knows 4\)\n  do: install that release again"):
+        with pytest.raises(WarehouseError, match=rf"7, this one knows {state.VERSION}\)\n  do: install that release"):
             State(state_url, looks=looks)
     assert version(state_url) == 7
 

@@ -57,7 +57,7 @@ def test_a_newer_layout_is_refused(tmp_path):
     with sqlite3.connect(path) as connection:
         connection.execute("update about set value = '7' where name = 'version'")
 
-    with pytest.raises(WarehouseError, match=r"layout 7, this one knows 3"):
+    with pytest.raises(WarehouseError, match=f"layout 7, this one knows {state.VERSION}"):
         State(make_url(f"sqlite:///{path}"))
 
 

@@ -41,23 +41,31 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
                 return [_sync(worker, audience, binding, source, types) for binding in bindings if not worker.stop()]
         except AudienceError as error:
             told.fails(error)
-            return failed(worker.state, audience, bindings, error)
+            return failed(worker.state, audience, bindings, error, worker.commit)
 
 
-def failed(state: State, audience: Audience, bindings: Sequence[Binding], error: AudienceError) -> list[Result]:
+def failed(
+    state: State, audience: Audience, bindings: Sequence[Binding], error: AudienceError, commit: str | None = None
+) -> list[Result]:
     """What becomes of syncs that could not begin, noted where the state database is there to note it."""
     results = [Result(each, error=error) for each in bindings]
     with suppress(WarehouseError):
         for each in results:
-            begun = runs.begin(state, each.binding.sync.name, audience.fingerprint, revision.of(audience.path))
+            begun = _begun(state, audience, each.binding, commit)
             runs.end(state, begun, each.outcome, None, error)
     return results
+
+
+def _begun(state: State, audience: Audience, binding: Binding, commit: str | None) -> str:
+    """A run that has begun; its id. commit: of the definitions, where git does not tell."""
+    found = revision.of(audience.path) or commit
+    return runs.begin(state, binding.sync.name, audience.fingerprint, found, audience.select)
 
 
 def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, types: Mapping[str, str]) -> Result:
     name = binding.sync.name
     before = runs.last(worker.state, name)
-    begun = runs.begin(worker.state, name, audience.fingerprint, revision.of(audience.path))
+    begun = _begun(worker.state, audience, binding, worker.commit)
     with (
         structlog.contextvars.bound_contextvars(sync=name, run=begun),
         worker.stage("run", audience=audience.name, sync=name, run=begun) as told,
@@ -66,6 +74,7 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
         if result.plan:
             result = replace(result, aside=max(0, result.plan.set_aside - (before.set_aside if before else 0)))
         found = {each: getattr(result, each) for each in ("refused", "delivered", "pending", "unknown")}
+        found |= {"newly_refused": result.fresh, "not_removed": result.stayed}
         if result.size is not None:
             found["size"] = result.size
         runs.end(worker.state, begun, result.outcome, result.plan, result.error, **found)

@@ -45,6 +45,7 @@ class Run:
     delivered: changes that were acknowledged; pending: members; unknown: claims
     revision:  the git commit of the definition; fingerprint: sha256 of its file; note: why it failed, or was stopped
     remedy:    what to do about that
+    newly_refused, not_removed: of `refused` those whom this run was the first to send; whom it could not remove
     """
 
     id: str
@@ -67,6 +68,8 @@ class Run:
     size: int = 0
     revision: str | None = None
     remedy: str | None = None
+    newly_refused: int = 0
+    not_removed: int = 0
 
     @property
     def good(self) -> bool:
@@ -91,10 +94,14 @@ class Recent:
 COLUMNS = tuple(field.name for field in fields(Run))
 
 
-def begin(known: State, sync: str, fingerprint: str, revision: str | None = None) -> str:
-    """Note that a run has begun; its id."""
+def begin(known: State, sync: str, fingerprint: str, revision: str | None = None, sql: str = "") -> str:
+    """Note that a run has begun, and the SQL of its definition, once for each fingerprint; its id."""
     run = uuid.uuid4().hex[:12]
     with known.begin() as connection:
+        connection.execute(
+            text("insert into definition (fingerprint, sql) values (:f, :q) on conflict do nothing"),
+            {"f": fingerprint, "q": sql},
+        )
         started = text(known.now())  # its own clock: the runs of several hosts have one order
         r = state.run.c
         size = select(r.size).where(r.sync == sync).order_by(r.started.desc()).limit(1).scalar_subquery()
@@ -146,7 +153,7 @@ def promised(known: State, sync: str) -> dict[str, int]:
 def end(
     known: State, run: str, result: str, plan: Plan | None, error: AudienceError | None = None, **found: int
 ) -> None:
-    """Note how a run ended, and why; its numbers, and those found: refused, delivered, pending, unknown, size."""
+    """Note how a run ended, and why; its numbers, and those found: refused, delivered … as the columns name them."""
     numbers = {name: getattr(plan, name) for name in NUMBERS} if plan else {}
     why = {"note": error.what, "remedy": error.do} if error else {}
     with known.begin() as connection:
@@ -179,6 +186,15 @@ def history(known: State, sync: str, most: int) -> list[Run]:
 def found(known: State, id_: str) -> list[Run]:
     """The runs whose id starts so; two are enough to see that there are several."""
     return _found(known, state.run.c.id.startswith(id_, autoescape=True), 2, _there(known))
+
+
+def sql(known: State, fingerprint: str) -> str | None:
+    """The SQL that ran under a fingerprint; None where it was not kept yet."""
+    d = state.definition.c
+    with known.begin() as connection:
+        if not inspect(connection).has_table("definition"):
+            return None
+        return connection.execute(select(d.sql).where(d.fingerprint == fingerprint)).scalar()
 
 
 def newest(known: State, syncs: Iterable[str]) -> dict[str, tuple[Run, float | None]]:

@@ -34,6 +34,7 @@ class Worker:
     patience:  seconds that one call may wait in all
     queue:     seconds that a sync may wait for an account that another one uses
     keeps:     how far the history of what was sent reaches back; nothing: none is kept
+    commit:    of the definitions, where git does not tell
     stop:      whether no new batch may begin
     told:      hears how many rows a sync has to deliver and has delivered
     transport: the far end of every connector instead of the network
@@ -50,6 +51,7 @@ class Worker:
     force: bool = False
     queue: float = 0.0
     keeps: timedelta = timedelta(days=90)
+    commit: str | None = None
     stop: Callable[[], bool] = lambda: False
     told: Callable[[str, int, int], None] = lambda sync, rows, total: None
     transport: httpx.BaseTransport | None = None

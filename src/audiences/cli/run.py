@@ -19,16 +19,17 @@ from audiences.runs import Run
 @output.as_json
 @click.pass_obj
 def command(folder: Path, id_: str, as_json: bool) -> None:
-    """One run: what ran, what it planned, what became of it, and why. Changes nothing.
+    """One run: what it planned, what became of it, and why; the commit and the SQL that ran. Changes nothing.
 
     ID, or its first letters, as `audiences history` and the log tell it.
     """
     with Session(folder).past() as state:
         run = history.one(runs.found(state, id_) if state else [], id_)
+        sql = runs.sql(state, run.fingerprint) if state else None
     if as_json:
-        output.document({**history.data(run), "exit": 0})
+        output.document({**history.data(run), "sql": sql, "exit": 0})
     else:
-        output.say(*words(run))
+        output.say(*words(run), *(["", sql] if sql else []))
 
 
 def words(run: Run) -> Iterator[str]:
@@ -37,7 +38,7 @@ def words(run: Run) -> Iterator[str]:
     yield f"  began {utc(run.started):%Y-%m-%d %H:%M:%S} UTC"
     yield f"  definition: commit {run.revision or 'unknown'}, sha256 {run.fingerprint}"
     yield f"  planned: {history.change(run)} listed"
-    found = ("delivered", "refused", "set_aside", "pending", "unknown")
+    found = ("delivered", "refused", "newly_refused", "not_removed", "set_aside", "pending", "unknown")
     yield "  found: " + ", ".join(f"{getattr(run, name):,} {name.replace('_', ' ')}" for name in found)
     if run.note:
         yield f"  why: {run.note}"

@@ -64,7 +64,7 @@ def command(folder: Path, once: bool, port: int | None) -> int:
         trace.exported(os.environ) as stage,
     ):
         office = Office(session, state, signals, stage)
-        turns = Turns(state, office.hired, signals.stopped, lambda: datetime.now(UTC))
+        turns = Turns(state, office.hired, signals.stopped, lambda: datetime.now(UTC), session.settings.commit)
         if once:
             code = due(session.chosen(), turns)
             office.notices.tell(scheduled=True)
@@ -128,6 +128,7 @@ class Office:
                 patience,
                 queue=patience,
                 keeps=timedelta(self.session.settings.history_days),
+                commit=self.session.settings.commit,
                 stop=self.signals.stopped,
                 sleep=self.signals.sleep,
                 desks=self.desks,

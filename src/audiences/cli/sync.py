@@ -92,6 +92,7 @@ def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result
             session.settings.patience,
             wish.force,
             keeps=timedelta(session.settings.history_days),
+            commit=session.settings.commit,
             stop=signals.stopped,
             told=progress.told,
             sleep=signals.sleep,

@@ -27,12 +27,14 @@ class Turns:
     hired: a worker with a warehouse of its own, for one turn
     stop:  whether no turn may begin any more
     now:   the moment, in UTC
+    commit: of the definitions, where git does not tell
     """
 
     state: State
     hired: Callable[[], AbstractContextManager[Worker]]
     stop: Callable[[], bool]
     now: Callable[[], datetime]
+    commit: str | None = None
 
     def due(self, audience: Audience) -> bool:
         """Whether a moment of an audience's line has come that is not served yet."""
@@ -69,7 +71,7 @@ class Turns:
         except Held:
             raise
         except AudienceError as error:
-            return run.failed(self.state, audience, bindings, error)
+            return run.failed(self.state, audience, bindings, error, self.commit)
 
     def _unfinished(self, result: Result) -> bool:
         """Whether a sync was kept from its work, by a signal or by another worker. One that failed has had its turn."""

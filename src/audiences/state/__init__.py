@@ -17,12 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import WarehouseError
 from audiences.state import engine, layout
-from audiences.state.tables import VERSION, about, lease, opened, refusal, run, tables, token, verdict
+from audiences.state.tables import VERSION, about, definition, lease, opened, refusal, run, tables, token, verdict
 
 __all__ = [
     "VERSION",
     "State",
     "about",
+    "definition",
     "exists",
     "hashed",
     "lease",

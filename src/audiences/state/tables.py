@@ -59,10 +59,17 @@ run = Table(
             *("listed", "added", "updated", "removed", "refused", "set_aside"),  # as planned, and as found
             *("delivered", "pending", "unknown"),  # changes that were acknowledged; members; claims
             "size",  # members listed after it
+            *("newly_refused", "not_removed"),  # by this run: members; members, or old addresses of theirs
         )
     ),
     Column("revision", String),  # the git commit of the definition
     Index("ix_run_sync_started", "sync", "started"),  # the newest run of a sync is found among years of them
+)
+definition = Table(
+    "definition",
+    tables,
+    Column("fingerprint", String, primary_key=True),
+    Column("sql", Text, nullable=False),  # as it ran: the file without its header
 )
 timetable = Table(
     "timetable",

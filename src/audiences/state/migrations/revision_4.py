@@ -1,4 +1,4 @@
-"""How large a list is after each run, what to do where it failed, and what was told of that."""
+"""Of each run how large its list is, its SQL, whom it refused anew or kept, and the way out; and what was told."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "3"
 
 
 def upgrade() -> None:
-    """Add columns of `run`, and the table `told`. Of the runs so far, what they found is the nearest that is known."""
+    """Add tables `told` and `definition`, and columns of `run`. Of the runs so far, what they found is the nearest."""
     op.add_column("run", sa.Column("size", sa.Integer(), nullable=False, server_default="0"))
     op.execute("update run set size = listed")
     op.add_column("run", sa.Column("remedy", sa.Text()))
@@ -20,3 +20,10 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
     )
+    op.create_table(
+        "definition",
+        sa.Column("fingerprint", sa.String(), primary_key=True),
+        sa.Column("sql", sa.Text(), nullable=False),
+    )
+    for name in ("newly_refused", "not_removed"):
+        op.add_column("run", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
