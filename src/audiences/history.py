@@ -5,8 +5,9 @@ No run decides anything by them. They answer whoever asks why someone is on a li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from audiences import ranges
 from audiences.batch import Verdict
@@ -17,6 +18,7 @@ from audiences.warehouse import Warehouse, literal
 
 ACCEPTED, PENDING, UNKNOWN = "accepted", "pending", "unknown"  # what a destination says; else `refused: …`
 SAID = {True: "resolved: delivered", False: "resolved: not delivered"}  # what someone has found out of what was unknown
+ON_LIST = (ACCEPTED, SAID[True])  # answers after which a member who was added or updated is there
 COLUMNS = 'outbox bigint, seq bigint, "key" varchar, verb varchar, run varchar, "at" timestamp, answer varchar'
 FEW = 500  # answers that one statement carries
 Answer = tuple[int, int, str]  # rows of an outbox, from and to, and what was said of each
@@ -33,6 +35,35 @@ def keep(warehouse: Warehouse, table: str, wanted: bool) -> None:
         warehouse.index(name, "outbox, seq")
     elif known and not wanted:
         warehouse.run(f"drop table {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of a member that was sent. verb: add, update, remove, move or release; at: in UTC."""
+
+    at: datetime
+    verb: str
+    answer: str
+    run: str | None
+
+
+def of(warehouse: Warehouse, table: str, keys: Collection[str]) -> list[Event]:
+    """What was sent of a member, known by any of these keys, in order; nothing where no history is kept."""
+    if not warehouse.columns(f"history_{table}"):
+        return []
+    found = warehouse.run(
+        f'select "at", verb, answer, run from {warehouse.table(f"history_{table}")}'
+        f' where "key" in ({", ".join(map(literal, keys))}) order by outbox, seq'
+    )
+    return [Event(*row) for row in found]
+
+
+def reaches(warehouse: Warehouse, table: str) -> datetime | None:
+    """When the oldest outbox that is told of was settled; None where none is."""
+    if not warehouse.columns(f"history_{table}"):
+        return None
+    rows = warehouse.run(f'select "at" from {warehouse.table(f"history_{table}")} order by outbox, seq limit 1')
+    return next((at for (at,) in rows), None)
 
 
 def refused(reason: str) -> str:

@@ -188,6 +188,13 @@ def found(known: State, id_: str) -> list[Run]:
     return _found(known, state.run.c.id.startswith(id_, autoescape=True), 2, _there(known))
 
 
+def commits(known: State, ids: Iterable[str]) -> dict[str, str]:
+    """The git commit of each of these runs, where it is known."""
+    wanted = sorted(set(ids))
+    runs = _found(known, state.run.c.id.in_(wanted), len(wanted), _there(known)) if wanted else []
+    return {run.id: run.revision for run in runs if run.revision}
+
+
 def sql(known: State, fingerprint: str) -> str | None:
     """The SQL that ran under a fingerprint; None where it was not kept yet."""
     d = state.definition.c

@@ -21,6 +21,7 @@ COMMANDS = {  # name -> its line in the help; the room of that name holds it
     "alert": "Try the ways by which alerts are told.",
     "history": "The runs of a sync: their numbers, and the commit of its file.",
     "run": "One run: what ran, what it planned, what became of it.",
+    "why": "One member: when and why they came onto a list, or off it.",
     "show": "One audience: header, SQL as it will run, size, a masked sample.",
     "refused": "Members that a destination refused, and why.",
     "retry": "Send refused members again now, not when their time has come.",

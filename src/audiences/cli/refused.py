@@ -72,6 +72,16 @@ def shown(key: str) -> str:
     return mask.text(key) if "@" in key else key
 
 
+def reason(past: State | None, sync: str, key: str) -> str:
+    """Why one member is refused: the destination's words, people masked."""
+    table, found = state.refusal.c, None
+    if past:
+        with past.begin() as connection:
+            one = select(table.reason).where(table.sync == sync, table.key_hash == state.hashed(key))
+            found = connection.execute(one).scalar()
+    return found or LOST
+
+
 def _reasons(past: State, sync: str) -> dict[str, str]:
     table = state.refusal
     with past.begin() as connection:
