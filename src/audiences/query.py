@@ -16,6 +16,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect, NormalizationStrategy
 from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.optimizer.scope import traverse_scope
 from sqlglot.tokenizer_core import Token, TokenType
 
 from audiences import denied
@@ -74,6 +75,13 @@ def output_names(sql: str, dialect: str) -> tuple[str, ...] | None:
         return None
     names = [_output(column, dialect) for column in query.expressions]
     return tuple(name for name in names if name) if all(names) else None
+
+
+def tables(sql: str, dialect: str) -> set[tuple[str, ...]]:
+    """The tables that a checked query names, each as the parts of its name; what its own WITH names is none."""
+    scopes = traverse_scope(sqlglot.parse_one(sql, dialect=dialect))
+    found = (source for scope in scopes for source in scope.sources.values() if isinstance(source, exp.Table))
+    return {tuple(part.name for part in table.parts) for table in found}
 
 
 def _output(column: exp.Expr, dialect: str) -> str | None:

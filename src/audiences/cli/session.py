@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from audiences import control, lease, log, project, settings, state
 from audiences.audience import Audience
 from audiences.cli import container, output
 from audiences.control import Control, Fence
-from audiences.errors import DefinitionError, LeaseLost
+from audiences.errors import AudienceError, DefinitionError, LeaseLost
 from audiences.place import meant
 from audiences.project import Binding, Project
 from audiences.settings import Settings
@@ -29,10 +29,15 @@ FIRST = (2, 1, 3, 5, 4, 10, 0)  # of several exit codes, the first that holds
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a command was asked for. errors: of files that it was asked for too and that cannot be read."""
+    """What a command was asked for.
+
+    errors: of files that it was asked for too and that cannot be read
+    spoilt: name of an audience that must not run -> why
+    """
 
     audiences: Sequence[tuple[Audience, Sequence[Binding]]]
     errors: Sequence[DefinitionError]
+    spoilt: Mapping[str, AudienceError] = field(default_factory=dict)
 
     def worst(self, codes: Sequence[int]) -> int:
         """The exit code of a command over several syncs."""
@@ -59,10 +64,15 @@ class Session:
         """The definitions as the command has found them."""
         return self.read()
 
+    @property
+    def dialect(self) -> str:
+        """What sqlglot calls the warehouse's SQL."""
+        url = settings.warehouse_url(self.settings, self.folder) if self.settings.warehouse_url else None
+        return dialect(url) if url else "duckdb"
+
     def read(self) -> Project:
         """The definitions as they are now, read in the dialect of the warehouse's SQL."""
-        url = settings.warehouse_url(self.settings, self.folder) if self.settings.warehouse_url else None
-        return project.load(self.folder, dialect(url) if url else "duckdb")
+        return project.load(self.folder, self.dialect)
 
     def chosen(self, names: Sequence[str] = ()) -> Chosen:
         """The audiences and syncs that are meant, all where no name is given. What cannot be read is told on stderr."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from audiences import control, project, run, trace
-from audiences.cli import output, went
+from audiences.cli import after, output, went
 from audiences.cli import plan as planning
 from audiences.cli.notices import Notices
 from audiences.cli.plan import Wish
@@ -32,6 +32,13 @@ from audiences.worker import Result, Worker
 @click.option("--dry-run", is_flag=True, help="As `audiences plan`: count, and send nothing.")
 @click.option("--force", is_flag=True, help="Pass the guard's shares, for the audiences named.")
 @click.option("--strict", is_flag=True, help="End with 4 where anyone is refused or set aside, reported before or not.")
+@click.option(
+    "--after-dbt",
+    "dbt_results",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Only what reads a model that dbt has rebuilt and that passed: FILE is dbt's target/run_results.json.",
+)
 @click.option("--sample", type=click.IntRange(1, 100), metavar="N", help="With --dry-run: as in `audiences plan`.")
 @output.as_json
 @click.pass_obj
@@ -42,6 +49,7 @@ def command(
     dry_run: bool,
     force: bool,
     strict: bool,
+    dbt_results: Path | None,
     sample: int | None,
     as_json: bool,
 ) -> int:
@@ -49,24 +57,36 @@ def command(
 
     NAMES are audiences or syncs (detractors, detractors.webhook), or patterns (power_*).
 
+    With --after-dbt, audiences (NAMES, or all) whose SQL names a model of dbt's run are run; one that names a model
+    which failed, was skipped or failed a test is deferred, and ends with 5. The others are left alone.
+
     The first SIGTERM or Ctrl-C lets what is in flight finish and begins nothing more; the command ends within
     AUDIENCES_GRACE seconds, with 5 where work is left. A second one leaves at once, with 143 or 130. Nothing is lost.
     """
     if everything and names:
         raise click.UsageError("name audiences, or say --all, but not both")
-    if not (everything or names or dry_run):
+    if not (everything or names or dry_run or dbt_results):
         raise click.UsageError("name an audience, or say --all")
     if force and (not names or any(set(name) & set("*?[") for name in names)):
         raise click.UsageError("--force needs the name of an audience or a sync: no --all, and no pattern")
     if sample and not dry_run:
         raise click.UsageError("--sample goes with --dry-run, or with `audiences plan`")
+    if dbt_results and dry_run:
+        raise click.UsageError("--after-dbt delivers; without it, --dry-run shows what any audience would send")
     wish = Wish(names, sample or 0, force, as_json=as_json)
-    return planning.show(Session(folder), wish) if dry_run else deliver(Session(folder), wish, strict)
+    return planning.show(Session(folder), wish) if dry_run else deliver(Session(folder), wish, strict, dbt_results)
 
 
-def deliver(session: Session, wish: Wish, strict: bool) -> int:
-    """Run each sync and print how it went; the exit code. What changed with that is told at the end."""
+def deliver(session: Session, wish: Wish, strict: bool, dbt_results: Path | None = None) -> int:
+    """Run each sync and print how it went; the exit code. What changed with that is told at the end.
+
+    dbt_results: where only what reads a model of that dbt run is to be run
+    """
     chosen, notices = session.chosen(wish.names), Notices(session)
+    if dbt_results:
+        every, chosen = len(chosen.audiences), after.concerned(session, chosen, dbt_results)
+        if not wish.as_json:
+            output.say(f"{len(chosen.audiences)} of {output.count(every, 'audience')} read what dbt was to rebuild\n")
     try:
         results, notices.orphans = delivered(session, chosen, wish)
     except WarehouseError:
@@ -118,13 +138,17 @@ def opened(session: Session, chosen: Chosen, stack: ExitStack) -> tuple[Warehous
     except WarehouseError as error:
         with suppress(WarehouseError), session.state() as known:
             for audience, bindings in chosen.audiences:
-                run.failed(known, audience, project.awake(audience, bindings), error)
+                run.failed(known, audience, project.awake(audience, bindings), error, session.settings.commit)
         raise
     return warehouse, state
 
 
 def ran(worker: Worker, chosen: Chosen) -> Iterator[Result]:
-    """Run the syncs that are not paused, until the worker is to stop."""
+    """Run the syncs that are not paused, nor kept from running, until the worker is to stop."""
     for audience, bindings in chosen.audiences:
-        if (awake := project.awake(audience, bindings)) and not worker.stop():
+        if not (awake := project.awake(audience, bindings)) or worker.stop():
+            continue
+        if error := chosen.spoilt.get(audience.name):
+            yield from run.failed(worker.state, audience, awake, error, worker.commit)
+        else:
             yield from run.audience(worker, audience, awake)
