@@ -12,7 +12,7 @@ A user goes by `external_id`, or by the member's key where it is not sent. Braze
 (first_name, email, phone, country …), any other name is a custom attribute. Texts, numbers, booleans and lists travel;
 a struct is refused, since Braze takes some for operations (`{"inc": 1}`). NULL removes an attribute; with `null =
 "keep"` it leaves what is there. `property` names another attribute. Membership is always a boolean: an array attribute
-keeps so many elements as Braze is set to, and drops the oldest of more without a word.
+has a limit of its own, and what becomes of elements beyond it is not confirmed.
 
 `new` says what becomes of someone who is no user yet: refused, or made one, who gets what Braze sends to whoever did
 not opt out ("subscribed"). Subscription groups, email_subscribe and push_subscribe are consent: never written, and
