@@ -26,7 +26,7 @@ from states import rows
 from world import HEADER, SECRET
 
 pytestmark = pytest.mark.skipif(not (LONGER or THOROUGH), reason="the soak: LONGER=1 make test, or make thorough")
-SECONDS = times(0, 900, 40)
+SECONDS = times(0, 900, 25)
 GUARD = "-- [guard]\n-- floor = 1000\n-- empty = true\n"
 HURRY = 20  # an audience that is due every minute is so every three seconds
 AUDIENCES, ACCOUNTS, PEOPLE = 20, 4, 400
