@@ -31,6 +31,7 @@ GUARD = "-- [guard]\n-- floor = 1000\n-- empty = true\n"
 HURRY = 20  # an audience that is due every minute is so every three seconds
 AUDIENCES, ACCOUNTS, PEOPLE = 20, 4, 400
 BAD = 13  # an nps that the receiver refuses
+LIFE = min(25, SECONDS / 4)  # seconds, of the worker that is replaced
 GROWTH = times(0, 2, 25) / 100  # of a worker's memory in the second half of its life; a young one still imports
 PATIENCE = 120  # seconds, for what must come true in the end
 
@@ -186,6 +187,7 @@ class Shift:
     def __init__(self, folder, where):
         self.folder, self.where, self.began, self.dice = folder, where, time.time(), random.Random(1)
         self.replicas, self.replaced, self.codes = [], 0, set()
+        self.until = time.monotonic() + LIFE
         self.hire()
         self.hire()
 
@@ -197,7 +199,8 @@ class Shift:
         changes(self.dice, url)
         for each in self.replicas:
             each.look()
-        if self.dice.random() < 0.1:
+        if time.monotonic() > self.until:
+            self.until += LIFE
             self.replaced += 1
             self.dismiss(self.dice.choice([signal.SIGKILL, signal.SIGTERM]), receiver)
             self.hire()
