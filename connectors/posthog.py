@@ -23,7 +23,7 @@ see who is there, one for fields, one for the cohort; a removal is one call a pe
 How persons are found by many ids at once, and when a 429 ends, is told by PostHog's source alone. A list is read back
 100 persons a call, with ten distinct ids of each at most.
 https://posthog.com/docs/api/cohorts, …/api/persons, …/api/capture, …/api (rate limits, responses),
-…/docs/product-analytics/person-properties, …/docs/data/ingestion-warnings (read 2026-11);
+…/docs/product-analytics/person-properties, …/docs/data/ingestion-warnings, …/docs/cdp/geoip-enrichment (read 2026-11);
 https://github.com/PostHog/posthog/tree/a8b2677e87b791e040e7c1978c46e04276991130/posthog/api (cohort.py, person.py)
 """
 
@@ -156,7 +156,9 @@ class Posthog(Connector):
         given = {name: value for name, value in fields.items() if value is not None}
         nulls = [name for name in fields if name not in given and self.options.null == "clear"]
         what = {name: told for name, told in (("$set", given), ("$unset", nulls)) if told}
-        return {"event": "$set", "properties": {KNOWN_BY: self.ident(member), **what}} if what else {}
+        # Without it the person is placed where this worker stands: PostHog looks up whoever sends an event.
+        who = {KNOWN_BY: self.ident(member), "$geoip_disable": True}
+        return {"event": "$set", "properties": {**who, **what}} if what else {}
 
     def _capture(self, events: Sequence[Mapping[str, object]]) -> None:
         if not events:

@@ -109,7 +109,7 @@ def test_fields_are_properties_of_the_person(dialogue, far, speak, people):
 
     assert far.properties[people[0]] == {"plan": "pro", "seats": 3}
     [sent] = dialogue.sent("POST", CAPTURE)
-    set_ = {"distinct_id": "u-1", "$set": {"plan": "pro", "seats": 3}}
+    set_ = {"distinct_id": "u-1", "$geoip_disable": True, "$set": {"plan": "pro", "seats": 3}}
     assert sent == {"api_key": "not-a-real-token", "batch": [{"event": "$set", "properties": set_}]}
     assert [where for _, where, _ in dialogue.calls][-2:] == [
         CAPTURE,

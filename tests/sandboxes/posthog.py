@@ -150,6 +150,8 @@ class Sandbox:
             told = dict(event["properties"])
             properties = self.properties[self.person(told.pop("distinct_id"))]
             assert event["event"] == "$set"
+            if told.pop("$geoip_disable", None) is not True:
+                properties["$geoip_country_code"] = "DE"  # of whoever sends
             assert told.keys() <= {"$set", "$unset"}
             properties.update(told.get("$set", {}))
             for name in told.get("$unset", []):
