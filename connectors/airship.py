@@ -43,7 +43,7 @@ class Airship(ByProperty):
     known_by = "named_user_id"
     longest = 128
     limits = Limits(batch=100, concurrency=4)
-    category, proof = Category.IN_APP, Proof.DOCUMENTATION
+    category, proof = Category.IN_APP, Proof.SDK
 
     class Settings(ByProperty.Settings):
         app_key: str

@@ -62,7 +62,7 @@ class Intercom(Connector):
     identified_by = frozenset({"email", "external_id"})
     # Each member is three calls, one after the other, and each batch has to end within AUDIENCES_GRACE.
     limits = Limits(batch=25, concurrency=60, per_second=166)
-    category, proof = Category.IN_APP, Proof.DOCUMENTATION
+    category, proof = Category.IN_APP, Proof.SDK
 
     class Settings(Connector.Settings):
         access_token: SecretStr

@@ -36,7 +36,7 @@ HOSTS = {"us": "api.segment.io", "eu": "events.eu1.segmentapis.com"}
 class Segment(ByIdentify):
     limits = Limits(batch=1000, concurrency=2, bytes=500_000)
     largest = 32_000
-    category, proof = Category.ANALYTICS, Proof.DOCUMENTATION
+    category, proof = Category.ANALYTICS, Proof.SDK
 
     class Settings(ByIdentify.Settings):
         write_key: SecretStr

@@ -22,7 +22,7 @@ from socketserver import ThreadingTCPServer
 # Of the transport, what an SDK would like to read, and what it says of itself, the machine and this one call.
 UNSAID = re.compile(
     "accept|accept-encoding|connection|content-length|host|user-agent"
-    "|client-request-id|x-client-.*|x-fern-.*|x-ms-.*|x-zoho-sdk"
+    "|client-request-id|os-usage-data|x-client-.*|x-fern-.*|x-goog-api-client|x-ms-.*|x-zoho-sdk"
 )
 SDK = re.compile(r'^# dependencies = \["([\w-]+)==', re.MULTILINE)
 
@@ -93,6 +93,8 @@ def main(script, kept):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", server.server_address)]
     socket.getaddrinfo = lambda *_, **__: here
+    connect = socket.socket.connect
+    socket.socket.connect = lambda sock, _: connect(sock, server.server_address)  # some leave the name to the system
     ssl.SSLContext.wrap_socket = lambda _, sock, *__, **___: sock
     runpy.run_path(script)["calls"](sends := Sends(server))
     said = {"sdk": sdk, "version": version(sdk), "requests": sends.kept}

@@ -11,7 +11,7 @@ from base64 import b64encode
 import httpx
 
 HOSTS = {"us": "go.urbanairship.com", "eu": "go.airship.eu"}
-SIGNED = "Basic " + b64encode(b"app-key-of-the-tests-1:not-a-real-secret").decode()
+SIGNED = "Basic " + b64encode(b"app-key-of-the-tests-1:not-a-real-secret-1234").decode()
 
 options = ({"null": "clear"}, {"null": "keep"})
 
@@ -22,7 +22,7 @@ class Sandbox:
     def __init__(self):
         self.settings = {
             "AIRSHIP_APP_KEY": "app-key-of-the-tests-1",
-            "AIRSHIP_MASTER_SECRET": "not-a-real-secret",
+            "AIRSHIP_MASTER_SECRET": "not-a-real-secret-1234",
             "AIRSHIP_REGION": "us",
         }
         self.elsewhere = {"AIRSHIP_REGION": "eu"}
