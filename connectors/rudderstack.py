@@ -31,7 +31,7 @@ from audiences import ByIdentify, Category, Limits, Proof
 class Rudderstack(ByIdentify):
     limits = Limits(batch=1000, concurrency=2, bytes=4_000_000)
     largest = 32_000
-    category, proof = Category.ANALYTICS, Proof.DOCUMENTATION
+    category, proof = Category.ANALYTICS, Proof.SDK
 
     class Settings(ByIdentify.Settings):
         write_key: SecretStr
@@ -41,3 +41,8 @@ class Rudderstack(ByIdentify):
     def reach(cls, settings: Any) -> Mapping[str, Any]:
         key = settings.write_key.get_secret_value().strip()
         return {"base_url": settings.data_plane_url, "auth": (key, "")}
+
+    @staticmethod
+    def told(traits: Mapping[str, object]) -> Mapping[str, object]:
+        """In the context, as RudderStack's page on identify and its own SDKs have them."""
+        return {"context": {"traits": traits}}

@@ -35,6 +35,12 @@ def events(dialogue):
     return [event for body in dialogue.sent("POST", "/v1/batch") for event in body["batch"]]
 
 
+def traits_of(dialogue):
+    """Of each event, from where the provider's own SDK has them."""
+    where = {"segment": lambda event: event, "rudderstack": lambda event: event["context"]}[dialogue.path.stem]
+    return [where(event)["traits"] for event in events(dialogue)]
+
+
 def said(status=200, **answer):
     return lambda request: httpx.Response(status, **answer)
 
@@ -55,9 +61,8 @@ def test_an_event_is_as_documented(dialogue, speak):
 
     [request] = dialogue.requests
     assert request.headers["authorization"] == "Basic bm90LWEtcmVhbC1rZXk6"
-    told_ = [{name: each[name] for name in ("type", "userId", "traits")} for each in events(dialogue)]
-    traits = {"seats": 3, LIST: True}
-    assert told_ == [{"type": "identify", "userId": user, "traits": traits} for user in ("u-1", "u-2")]
+    assert [(each["type"], each["userId"]) for each in events(dialogue)] == [("identify", "u-1"), ("identify", "u-2")]
+    assert traits_of(dialogue) == [{"seats": 3, LIST: True}] * 2
 
 
 def test_a_removal_says_false_and_no_more(dialogue, speak):
@@ -66,7 +71,7 @@ def test_a_removal_says_false_and_no_more(dialogue, speak):
     """
     speak().remove(LIST, told("u-1", plan="pro"))
 
-    assert [each["traits"] for each in events(dialogue)] == [{LIST: False}]
+    assert traits_of(dialogue) == [{LIST: False}]
 
 
 @pytest.mark.parametrize(("null", "traits"), [("clear", {"plan": None, LIST: True}), ("keep", {LIST: True})])
@@ -76,7 +81,7 @@ def test_null_clears_or_keeps(dialogue, speak, null, traits):
     """
     speak(null=null).upsert(LIST, told("u-1", plan=None))
 
-    assert [each["traits"] for each in events(dialogue)] == [traits]
+    assert traits_of(dialogue) == [traits]
 
 
 def test_an_id_is_of_the_sending_and_not_of_its_content(dialogue, speak):

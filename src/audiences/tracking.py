@@ -48,7 +48,12 @@ class ByIdentify(ByProperty):
         cleared = None if change.set else False
         traits = {**dict.fromkeys(change.unset, cleared), **change.set}
         name = str(uuid5(NAMESPACE_OID, f"{self.outbox}-{change.seq}"))
-        return {"type": "identify", "userId": change.user, "traits": traits, "messageId": name}
+        return {"type": "identify", "userId": change.user, **self.told(traits), "messageId": name}
+
+    @staticmethod
+    def told(traits: Mapping[str, object]) -> Mapping[str, object]:
+        """Where an event has its traits."""
+        return {"traits": traits}
 
     def _unfit(self, event: Mapping[str, object]) -> str:
         size = len(json.dumps(event, ensure_ascii=False).encode())

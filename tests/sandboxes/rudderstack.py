@@ -1,6 +1,7 @@
 """The part of RudderStack that connectors/rudderstack.py speaks to: Segment's API, with an address of its own.
 
-It differs as documented: 4 MB a call, 400 where the key is not a source's. "OK" is what its server answers.
+It differs as documented: traits in an event's context, 4 MB a call, 400 where the key is not a source's. "OK" is what
+its server answers.
 """
 
 import importlib.util
@@ -33,3 +34,6 @@ class Sandbox(segment.Sandbox):
         if request.headers.get("authorization") != segment.SIGNED:
             return httpx.Response(400, text="Invalid Authorization Header")
         return super().__call__(request)
+
+    def take(self, type, userId, context, messageId):  # noqa: A002, N803
+        super().take(type, userId, context["traits"], messageId)
