@@ -91,14 +91,15 @@ def test_what_is_written_at_one_moment_is_counted_at_that_moment(world):
 
 def test_the_tables_that_are_searched_by_key_have_an_index(world):
     """
-    A single member is found in ledger and refused without reading the whole; the index goes with the table's name.
+    A single member is found in ledger and refused without reading the whole, and an outbox in the history; the index
+    goes with the table's name.
     """
     world.people((1, "a@x"))
     world.sync()
     world.sync()
     found = world.sql("select tablename from pg_indexes where schemaname = 'audience_sync' order by 1")
 
-    assert found == [("ledger_team__webhook",), ("refused_team__webhook",)]
+    assert found == [("history_team__webhook",), ("ledger_team__webhook",), ("refused_team__webhook",)]
 
 
 @pytest.mark.parametrize(
