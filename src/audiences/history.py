@@ -66,6 +66,31 @@ def reaches(warehouse: Warehouse, table: str) -> datetime | None:
     return next((at for (at,) in rows), None)
 
 
+def moved(warehouse: Warehouse, table: str, since: str, until: str) -> tuple[int, int]:
+    """How many members entered a list and left it, as its destination has said after one moment and up to another.
+
+    since, until: SQL literals
+
+    Counted as a plan counts: a move and a release are neither. Who was added without an answer has entered once an
+    update of his is accepted; a claim stood by then, so that it was no second addition.
+    """
+    if not warehouse.columns(f"history_{table}"):
+        return 0, 0
+    name, done = warehouse.table(f"history_{table}"), f"answer in ({', '.join(map(literal, ON_LIST))})"
+    within = f'{done} and "at" > {since} and "at" <= {until}'
+    [(entered,)] = warehouse.run(
+        f"""with doubt as (select "key", max(outbox) as outbox from {name} where verb = 'add' and answer = '{UNKNOWN}'
+    group by "key"),
+  later as (select h."key", h.verb, h.answer, h."at",
+    row_number() over (partition by h."key" order by h.outbox, h.seq) as nth
+    from {name} h join doubt d on d."key" = h."key" and h.outbox > d.outbox where {done})
+select count(distinct "key") from (select "key" from {name} where verb = 'add' and {within}
+  union all select "key" from later where nth = 1 and verb = 'update' and {within}) e"""
+    )
+    [(left,)] = warehouse.run(f"select count(distinct \"key\") from {name} where verb = 'remove' and {within}")
+    return int(entered), int(left)
+
+
 def refused(reason: str) -> str:
     """The answer of a destination that refused."""
     return f"refused: {reason}" if reason else "refused"

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     jitter:        seconds; `serve` runs each audience so much later at most, always as much
     alert_…:       how alerts are told: a URL each, which may hold a secret; what signs those to the webhook
     alert_refused: share of a sync's members; more of them refused is an alert
+    alert_digest:  cron line, in UTC; when Slack is told how many entered and left; empty: never
     alert_late:    seconds; no good run for so long after one was due is an alert
     commit:        the git commit of the definitions, where they lie in no git folder, as in a container
     history_days:  how far the history of what was sent to whom reaches back; 0: none is kept
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     alert_webhook: SecretStr | None = None
     alert_webhook_secret: SecretStr | None = None
     alert_refused: float = Field(0.05, ge=0, le=1)
+    alert_digest: str = ""
     alert_late: float = Field(3600.0, gt=0)
     commit: str | None = Field(None, pattern="^([0-9a-f]{7,64})?$")
     history_days: int = Field(90, ge=0, le=36500)

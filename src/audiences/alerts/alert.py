@@ -18,6 +18,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "broken": "cannot be read",
         "well": "is well again",
         "over": "is watched no more",
+        "digest": "counts who entered and left",
         "test": "sends a test",
     }
 )
@@ -28,7 +29,7 @@ class Alert:
     """How one thing stands.
 
     subject:  a sync; or the audience whose file cannot be read
-    concern:  run, refused, orphan, file or test; of each, one state holds at a time
+    concern:  run, refused, orphan, file, digest or test; of each, one state holds at a time
     state:    one of TITLES
     what, do: as the command line says them; do is empty where there is nothing to do
     about, owner: of the audience; empty where no file says them

@@ -48,7 +48,7 @@ def tell(state: State, way: Way, sight: Sight) -> None:
         with held.kept():
             for some in _parted(news(state, way.name, sight), way.most):  # another worker may have been quicker
                 said = way.tell(some)
-                _record(held, way.name, some)
+                record(held, way.name, some)
                 log.info("alert.told", way=way.name, alerts=len(some), said=said)
     finally:
         with suppress(LeaseLost):
@@ -79,7 +79,8 @@ def _parted(alerts: Sequence[Alert], most: int) -> Iterator[Sequence[Alert]]:
     yield from (alerts[start : start + most] for start in range(0, len(alerts), most))
 
 
-def _record(held: Lease, way: str, alerts: Sequence[Alert]) -> None:
+def record(held: Lease, way: str, alerts: Sequence[Alert]) -> None:
+    """Write down what a way has told."""
     with held.begin() as connection:
         connection.execute(
             text(

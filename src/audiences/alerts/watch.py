@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
@@ -24,18 +25,26 @@ FIRST, LONGEST = 60.0, 3600.0  # seconds until a way that failed is tried again;
 class Watch:
     """The looks of one process.
 
-    look: what is to be seen now; asked for only where there is a way to tell it
+    look:   what is to be seen now; asked for only where there is a way to tell it
+    digest: tells the digest if it is due
     """
 
     def __init__(
-        self, state: State, ways: Sequence[Way], look: Callable[[], Sight], clock: Callable[[], float] = time.monotonic
+        self,
+        state: State,
+        ways: Sequence[Way],
+        look: Callable[[], Sight],
+        clock: Callable[[], float] = time.monotonic,
+        digest: Callable[[], None] | None = None,
     ):
-        self.state, self.ways, self.look, self.clock = state, ways, look, clock
+        self.state, self.ways, self.look, self.clock, self.digest = state, ways, look, clock, digest
         self.telling: dict[str, threading.Thread] = {}
         self.failed: dict[str, tuple[float, float]] = {}  # way -> when it may be tried again, and how long that was
 
     def once(self) -> None:
         """Look, and let each way tell what it has not told. One that is still at it, or failed lately, is left."""
+        if self.digest and self._ready("digest"):
+            self._begin("digest", self.digest)
         ready = [way for way in self.ways if self._ready(way.name)]
         if not ready:
             return
@@ -45,8 +54,7 @@ class Watch:
             _failed("alerts.failed", error)
             return
         for way in ready:
-            self.telling[way.name] = threading.Thread(target=self._tell, args=(way, sight), daemon=True)
-            self.telling[way.name].start()
+            self._begin(way.name, partial(tell, self.state, way, sight))
 
     def wait(self, seconds: float) -> None:
         """Let what is being told come to its end, for so long at most; what does not is told again by whoever looks."""
@@ -80,16 +88,20 @@ class Watch:
         again, _ = self.failed.get(way, (0.0, 0.0))
         return not busy and self.clock() >= again
 
-    def _tell(self, way: Way, sight: Sight) -> None:
+    def _begin(self, way: str, telling: Callable[[], None]) -> None:
+        self.telling[way] = threading.Thread(target=self._tell, args=(way, telling), daemon=True)
+        self.telling[way].start()
+
+    def _tell(self, way: str, telling: Callable[[], None]) -> None:
         try:
-            tell(self.state, way, sight)
-            self.failed.pop(way.name, None)
+            telling()
+            self.failed.pop(way, None)
         except Held:  # another worker tells it at this moment
             return
         except Exception as error:
-            _, before = self.failed.get(way.name, (0.0, FIRST / 2))
-            self.failed[way.name] = self.clock() + min(LONGEST, 2 * before), min(LONGEST, 2 * before)
-            _failed("alert.failed", error, way=way.name)
+            _, before = self.failed.get(way, (0.0, FIRST / 2))
+            self.failed[way] = self.clock() + min(LONGEST, 2 * before), min(LONGEST, 2 * before)
+            _failed("alert.failed", error, way=way)
 
 
 def _failed(event: str, error: Exception, **where: str) -> None:

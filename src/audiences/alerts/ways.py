@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpx
 from pydantic import SecretStr
 
+from audiences import cron
 from audiences.alerts.mail import Mail, Server, Tls
 from audiences.alerts.post import Hook, Post, Slack
 from audiences.alerts.told import Way
@@ -19,6 +20,7 @@ from audiences.http.route import is_loopback
 from audiences.settings import Settings
 
 SLACK, EMAIL, HOOK, SECRET = (f"AUDIENCES_ALERT_{name}" for name in ("SLACK", "EMAIL", "WEBHOOK", "WEBHOOK_SECRET"))
+DIGEST = "AUDIENCES_ALERT_DIGEST"
 SO = "write it so: smtps://smtp.example.com?from=ADDRESS&to=ADDRESS (docs/alerts.md)"
 
 
@@ -27,7 +29,21 @@ def ways(settings: Settings, transport: httpx.BaseTransport | None = None) -> li
 
     transport: the far end of those that POST, instead of the network
     """
+    digest(settings)
     return list(_ways(settings, transport))
+
+
+def digest(settings: Settings) -> str:
+    """The line of the digest; empty where there is none to send. Raises DefinitionError for what is no schedule."""
+    line = settings.alert_digest.strip()
+    try:
+        if line:
+            cron.fields(line)
+    except ValueError as error:
+        raise DefinitionError(
+            f"{DIGEST} is no schedule: {error}", do=f"export {DIGEST}='0 8 * * 1-5': minute hour day month weekday"
+        ) from None
+    return line if _shown(settings.alert_slack) and settings.history_days else ""
 
 
 def _ways(settings: Settings, transport: httpx.BaseTransport | None) -> Iterator[Way]:
