@@ -73,7 +73,7 @@ class Sandbox:
                 return self.describe(**body)
         return wrong(404, "no such page")
 
-    def look(self, url, id=None, start="0"):  # noqa: A002
+    def look(self, url, id=None, start="0"):
         if id is not None:
             return wrong(404, "no such named user")
         begin, end, names = int(start), int(start) + self.page_size, [*self.users]

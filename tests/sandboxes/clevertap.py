@@ -81,7 +81,7 @@ class Sandbox:
             200, json={"status": status, "processed": len(records) - len(failed), "unprocessed": left}
         )
 
-    def fits(self, identity, type, profileData):  # noqa: A002, N803
+    def fits(self, identity, type, profileData):
         kept = all(
             len(name.encode()) <= 120 and isinstance(value, str | int | float) and len(str(value).encode()) <= 512
             for name, value in profileData.items()

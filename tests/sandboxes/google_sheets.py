@@ -119,22 +119,22 @@ class Sandbox:
             raise
         return httpx.Response(200, json={"spreadsheetId": BOOK, "replies": [{} for _ in requests]})
 
-    def addSheet(self, properties):  # noqa: N802
+    def addSheet(self, properties):
         number, title, grid = properties["sheetId"], properties["title"], properties["gridProperties"]
         if number in self.sheets or title in [each["title"] for each in self.sheets.values()]:
             raise Wrong(f'A sheet with the name "{title}" already exists.')
         self.sheets[number] = {"title": title, "cells": [], "columns": grid["columnCount"], "frozen": 1}
 
-    def addProtectedRange(self, protectedRange):  # noqa: N802, N803
+    def addProtectedRange(self, protectedRange):
         assert protectedRange["warningOnly"]
 
-    def updateCells(self, start, rows, fields):  # noqa: N802
+    def updateCells(self, start, rows, fields):
         sheet = self.sheets[start["sheetId"]]
         assert fields == "userEnteredValue"
         for n, row in enumerate(rows):
             self.put(sheet, start["rowIndex"] + n, start["columnIndex"], row["values"])
 
-    def appendCells(self, sheetId, rows, fields):  # noqa: N802, N803
+    def appendCells(self, sheetId, rows, fields):
         sheet = self.sheets[sheetId]
         filled = [n for n, row in enumerate(sheet["cells"]) if trimmed(row)]
         for n, row in enumerate(rows):
@@ -149,11 +149,11 @@ class Sandbox:
         for n, value in enumerate(values, left):
             row[n] = next(iter(value.get("userEnteredValue", {"stringValue": ""}).values()))
 
-    def appendDimension(self, sheetId, dimension, length):  # noqa: N802, N803
+    def appendDimension(self, sheetId, dimension, length):
         if dimension == "COLUMNS":
             self.sheets[sheetId]["columns"] += length
 
-    def deleteDimension(self, range):  # noqa: A002, N802
+    def deleteDimension(self, range):
         assert range["dimension"] == "ROWS"
         del self.sheets[range["sheetId"]]["cells"][range["startIndex"] : range["endIndex"]]
 

@@ -98,7 +98,7 @@ class Sandbox:
             return told(400, "InvalidEmailAddressError", "Invalid email")
         return httpx.Response(200, json={"user": {"email": name, **self.users[name]}} if name in self.users else {})
 
-    def read(self, listId, preferUserId):  # noqa: N803
+    def read(self, listId, preferUserId):
         return httpx.Response(200, text="".join(f"{each}\n" for each in self.held[int(listId)]))
 
     def change(self, body, verb):

@@ -92,7 +92,7 @@ class Sandbox:
                 return self.write(self.found(**by) if by else None, body)
         return httpx.Response(405)
 
-    def make(self, name, type):  # noqa: A002
+    def make(self, name, type):
         if name in self.properties:
             return refused("Property already exists.")
         if name in ("id", "listId", "softDeleteAt", "teamId", "updatedAt") or type not in (*KINDS, "date"):

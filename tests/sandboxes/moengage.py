@@ -84,7 +84,7 @@ class Sandbox:
         data = {"users_not_found": others, "users": users}
         return httpx.Response(200, json={"status": "success", "type": "export_users", "data": data})
 
-    def describe(self, type, customer_id, attributes, update_existing_only=False):  # noqa: A002
+    def describe(self, type, customer_id, attributes, update_existing_only=False):
         if type != "customer" or not attributes or not isinstance(attributes.get("created_time", ""), str):
             return wrong(400, "created_time is not valid", "InvalidAttributeError")
         if customer_id in self.users or not update_existing_only:

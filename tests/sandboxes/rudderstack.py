@@ -35,5 +35,5 @@ class Sandbox(segment.Sandbox):
             return httpx.Response(400, text="Invalid Authorization Header")
         return super().__call__(request)
 
-    def take(self, type, userId, context, messageId):  # noqa: A002, N803
+    def take(self, type, userId, context, messageId):
         super().take(type, userId, context["traits"], messageId)

@@ -61,7 +61,7 @@ class Sandbox:
             self.take(**event)
         return httpx.Response(200, **self.taken)
 
-    def take(self, type, userId, traits, messageId):  # noqa: A002, N803
+    def take(self, type, userId, traits, messageId):
         assert type == "identify"
         assert len(messageId) < 100
         if userId and messageId not in self.seen:

@@ -185,7 +185,7 @@ class Sandbox:
         items = [self.updated(records, n, **each) for n, each in enumerate(data)]
         return status(items), {"data": items}
 
-    def updated(self, records, place, id, **fields):  # noqa: A002
+    def updated(self, records, place, id, **fields):
         if id not in records:
             return error("INVALID_DATA", "record not found", api_name="id", json_path=f"$.data[{place}].id")
         for name, value in fields.items():

@@ -63,10 +63,7 @@ class Mail:
         else:
             return f"{self.server.host} took it for {self._taken(len(refused))}"
         # Raised here, where no chain holds the server's words: they quote addresses.
-        raise DeliveryError(
-            f"{self.server.host}:{self.server.port} {why}",
-            do=f"check {self.variable}; the alert is told later: nothing is lost",
-        )
+        raise DeliveryError(f"{self.server.host}:{self.server.port} {why}", do=f"check {self.variable}")
 
     def _taken(self, refused: int) -> str:
         whole = len(self.recipients)

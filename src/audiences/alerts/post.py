@@ -75,7 +75,7 @@ class Post:
             what = f"{httpx.URL(self.url).host} refuses the message: {mask.text(refusal.reason)}"
         except AudienceError as error:
             what = error.what
-        raise DeliveryError(what, do=f"check the address in {self.variable}; the alert is told later: nothing is lost")
+        raise DeliveryError(what, do=f"check the address in {self.variable}")
 
 
 class Slack:
