@@ -37,7 +37,7 @@ class Jobs(Connector):
         if said["state"] == "running":
             return None
         failed = {member.key: said["failed"].get(member.fields["email"]) for member in members}
-        return Receipt.of(members, {key: why for key, why in failed.items() if why})
+        return Receipt.of(members, {key: why for key, why in failed.items() if why}, unnamed=said["unnamed"])
 """
 
 
@@ -45,6 +45,7 @@ class Provider:
     """Its lists, and its jobs in the order in which they came. Nothing is on a list before a job is done.
 
     turns_away: address -> why, said at once; fails: address -> why it cannot be added, found out by the job
+    unnamed: how many each job says to have failed, without a name
     before, after: called with each request, before and after it took effect; may raise
     """
 
@@ -52,6 +53,7 @@ class Provider:
         self.lists: dict[str, dict[str, dict]] = {}
         self.jobs: dict[str, dict] = {}
         self.asked: list[str] = []
+        self.unnamed = 0
         self.turns_away: dict[str, str] = {}
         self.fails: dict[str, str] = {}
         self.before = self.after = lambda told: None
@@ -66,7 +68,8 @@ class Provider:
         name = f"job-{len(self.jobs) + 1}"
         away = {row["key"]: self.turns_away[row["email"]] for row in told["rows"] if row["email"] in self.turns_away}
         rows = [row for row in told["rows"] if row["key"] not in away]
-        self.jobs[name] = {"state": "running", "failed": {}, "verb": told["verb"], "list": told["list"], "rows": rows}
+        job = {"state": "running", "failed": {}, "unnamed": self.unnamed, "rows": rows}
+        self.jobs[name] = job | {"verb": told["verb"], "list": told["list"]}
         return {"job": name, "turned_away": away}
 
     def _asked(self, url: httpx.URL) -> dict:

@@ -45,6 +45,7 @@ def test_metrics_tell_what_ran(watched):
     assert told("audiences_planned_changes_total", sync, "added") == 2
     assert told("audiences_delivered_changes_total", sync) == 1
     assert told("audiences_refusals_total", sync) == 1
+    assert told("audiences_unnamed_refusals_total", sync) == 0
     assert first("audiences_listed_members", sync) == told("audiences_listed_members", sync) == 1
     assert told("audiences_refused_members", sync) == 1
     assert told("audiences_set_aside_members", sync) == 1

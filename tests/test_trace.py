@@ -85,6 +85,7 @@ def test_a_span_tells_what_ran_and_how_much(world):
         "audiences.delivered": 3,
         "audiences.refused": 0,
         "audiences.newly_refused": 0,
+        "audiences.unnamed": 0,
         "audiences.not_removed": 0,
         "audiences.pending": 0,
         "audiences.unknown": 0,

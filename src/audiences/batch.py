@@ -77,6 +77,7 @@ class Sent:
     reasons: key -> the provider's words, people masked, for each refusal
     tickets: the provider's name for a job -> the rows that it will judge
     error:   why the sync must stop
+    unnamed: how many of the acknowledged the provider refused without saying whom
     """
 
     found: Mapping[Verdict, Sequence[Range]]
@@ -85,6 +86,7 @@ class Sent:
     reasons: Mapping[str, str] = field(default_factory=dict)
     tickets: Mapping[str, Sequence[Range]] = field(default_factory=dict)
     error: AudienceError | None = None
+    unnamed: int = 0
 
     def verdicts(self) -> Iterator[tuple[Verdict, Range, str | None]]:
         """A verdict, its rows, and the ticket of the job that will judge them, where there is one."""

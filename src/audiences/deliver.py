@@ -57,6 +57,7 @@ class Delivery:
     flying: dict[Future[Sent], Batch] = field(default_factory=dict)
     landed: list[Sent] = field(default_factory=list)
     failed: list[Range] = field(default_factory=list)
+    unnamed: int = 0  # members whom the provider refused without saying whom
 
     def run(self) -> None:
         """Deliver phase after phase. What ends it early is in `error` or `stopped`; what is in flight is waited for."""
@@ -152,6 +153,7 @@ class Delivery:
     def _note(self, batch: Batch, sent: Sent) -> None:
         self.landed.append(sent)
         self.error = self.error or sent.error
+        self.unnamed += sent.unnamed
         if batch.verb == "move":
             ok = [*sent.found.get(Verdict.OK, []), *sent.found.get(Verdict.TICKET, [])]
             left = [member.seq for member in batch.members if not any(lo <= member.seq <= hi for lo, hi in ok)]

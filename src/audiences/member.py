@@ -31,16 +31,28 @@ class Receipt:
     accepted: keys that are on the list (or off it, for a removal)
     rejected: key -> the provider's reason
     ticket:   where the provider judges later: its own name for the job; `accepted` then means "taken in"
+    unnamed:  how many of the accepted it refused without saying whom: counted and told, and nobody is taken for refused
     """
 
     accepted: frozenset[str]
     rejected: Mapping[str, str] = field(default_factory=dict)
     ticket: str | None = None
+    unnamed: int = 0
 
     @classmethod
-    def of(cls, members: Iterable[Member], rejected: Mapping[str, str] = NOBODY, ticket: str | None = None) -> Receipt:
-        """A receipt that speaks of every member. Raises ValueError where a rejected key was not in the batch."""
+    def of(
+        cls,
+        members: Iterable[Member],
+        rejected: Mapping[str, str] = NOBODY,
+        ticket: str | None = None,
+        unnamed: int = 0,
+    ) -> Receipt:
+        """A receipt that speaks of every member. Raises ValueError where a rejected key was not in the batch.
+
+        unnamed: cut to the accepted, for a provider may count one member under several reasons
+        """
         keys = frozenset(member.key for member in members)
         if strangers := len(rejected.keys() - keys):
             raise ValueError(f"{strangers} rejected keys were not in the batch")
-        return cls(keys - rejected.keys(), dict(rejected), ticket)
+        accepted = keys - rejected.keys()
+        return cls(accepted, dict(rejected), ticket, min(unnamed, len(accepted)))

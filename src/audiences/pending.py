@@ -87,11 +87,13 @@ class Judged:
 
     delivered: changes that are acknowledged; stayed: removals that failed
     reasons:   key -> reason, people masked, of the refused
+    unnamed:   how many the provider refused without saying whom
     """
 
     delivered: int
     stayed: int
     reasons: Mapping[str, str]
+    unnamed: int
 
 
 def judge(fence: Fence, connector: Connector, send: Sequence[str], now: str) -> Iterator[Judged]:
@@ -109,7 +111,7 @@ def judge(fence: Fence, connector: Connector, send: Sequence[str], now: str) -> 
             # A move is half of a change, whose other half is counted.
             delivered = len(receipt.accepted) if job.verb != "move" else 0
             reasons = _masked(receipt, members)
-            yield Judged(delivered, 0 if adds else len(receipt.rejected), reasons if adds else {})
+            yield Judged(delivered, 0 if adds else len(receipt.rejected), reasons if adds else {}, receipt.unnamed)
             job.judged(receipt, members, reasons, now)
 
 

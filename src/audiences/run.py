@@ -73,7 +73,7 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
         result = _stepped(Steps(worker, audience, binding, source, dict(types), begun))
         if result.plan:
             result = replace(result, aside=max(0, result.plan.set_aside - (before.set_aside if before else 0)))
-        found = {each: getattr(result, each) for each in ("refused", "delivered", "pending", "unknown")}
+        found = {each: getattr(result, each) for each in ("refused", "unnamed", "delivered", "pending", "unknown")}
         found |= {"newly_refused": result.fresh, "not_removed": result.stayed}
         if result.size is not None:
             found["size"] = result.size

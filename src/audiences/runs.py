@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, insert, inspect, or_, select, text, update
 
@@ -34,6 +34,7 @@ class Past:
     removed: int
     refused: int
     set_aside: int
+    unnamed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Run:
     revision:  the git commit of the definition; fingerprint: sha256 of its file; note: why it failed, or was stopped
     remedy:    what to do about that
     newly_refused, not_removed: of `refused` those whom this run was the first to send; whom it could not remove
+    unnamed:   members whom the provider refused without saying whom; they are among the delivered
     """
 
     id: str
@@ -70,6 +72,7 @@ class Run:
     remedy: str | None = None
     newly_refused: int = 0
     not_removed: int = 0
+    unnamed: int = 0
 
     @property
     def good(self) -> bool:
@@ -91,7 +94,7 @@ class Recent:
     since: float | None
 
 
-COLUMNS = tuple(field.name for field in fields(Run))
+Kept = TypeVar("Kept", Past, Run)
 
 
 def begin(known: State, sync: str, fingerprint: str, revision: str | None = None, sql: str = "") -> str:
@@ -166,32 +169,26 @@ def end(
 
 def last(known: State, sync: str) -> Past | None:
     """The newest run that ended."""
-    columns = [state.run.c[name] for name in Past.__dataclass_fields__]
-    with known.begin() as connection:
-        row = connection.execute(
-            select(*columns)
-            .where(state.run.c.sync == sync, state.run.c.ended.is_not(None))
-            .order_by(state.run.c.started.desc())
-            .limit(1)
-        ).one_or_none()
-    return Past(*row) if row else None
+    r = state.run.c
+    found = _found(known, Past, (r.sync == sync) & r.ended.is_not(None), 1)
+    return found[0] if found else None
 
 
 def history(known: State, sync: str, most: int) -> list[Run]:
     """The newest runs of a sync, or of all syncs of an audience, the newest first."""
     r = state.run.c
-    return _found(known, or_(r.sync == sync, r.sync.startswith(f"{sync}.", autoescape=True)), most, _there(known))
+    return _found(known, Run, or_(r.sync == sync, r.sync.startswith(f"{sync}.", autoescape=True)), most)
 
 
 def found(known: State, id_: str) -> list[Run]:
     """The runs whose id starts so; two are enough to see that there are several."""
-    return _found(known, state.run.c.id.startswith(id_, autoescape=True), 2, _there(known))
+    return _found(known, Run, state.run.c.id.startswith(id_, autoescape=True), 2)
 
 
 def commits(known: State, ids: Iterable[str]) -> dict[str, str]:
     """The git commit of each of these runs, where it is known."""
     wanted = sorted(set(ids))
-    runs = _found(known, state.run.c.id.in_(wanted), len(wanted), _there(known)) if wanted else []
+    runs = _found(known, Run, state.run.c.id.in_(wanted), len(wanted)) if wanted else []
     return {run.id: run.revision for run in runs if run.revision}
 
 
@@ -236,14 +233,10 @@ def _one(connection: Connection, which: Select[Any], name: str) -> Run | None:
     return Run(**row) if row else None
 
 
-def _there(known: State) -> set[str]:
-    """The columns of a run that a database has: whoever looks may look at an older layout."""
+def _found(known: State, kind: type[Kept], which: ColumnElement[bool], most: int) -> list[Kept]:
+    """The newest of these runs, with what their table has: whoever looks may look at an older layout."""
     with known.begin() as connection:
-        return {column["name"] for column in inspect(connection).get_columns("run")}
-
-
-def _found(known: State, which: ColumnElement[bool], most: int, there: Container[str]) -> list[Run]:
-    columns = [state.run.c[name] for name in COLUMNS if name in there]
-    with known.begin() as connection:
+        there = {column["name"] for column in inspect(connection).get_columns("run")}
+        columns = [state.run.c[each.name] for each in fields(kind) if each.name in there]
         newest = select(*columns).where(which).order_by(state.run.c.started.desc()).limit(most)
-        return [Run(**row) for row in connection.execute(newest).mappings()]
+        return [kind(**row) for row in connection.execute(newest).mappings()]

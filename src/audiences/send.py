@@ -48,6 +48,7 @@ class Attempt:
     error: AudienceError | None = None
     said: str = ""  # the last words for a whole batch, people masked
     touched: bool = False  # a part that was refused as a whole had calls that were applied
+    unnamed: int = 0  # accepted, and counted among the refused without a name
 
     def run(self) -> None:
         waiting = deque([self._ready()])
@@ -96,6 +97,7 @@ class Attempt:
             dict(self.refused.values()),
             {ticket: ranges.of(seqs) for ticket, seqs in tickets.items()},
             self.error,
+            self.unnamed,
         )
 
     def _ready(self) -> list[Member]:
@@ -125,6 +127,7 @@ class Attempt:
         return covering(receipt, part, tickets=type(self.connector).judges_later())
 
     def _settle(self, part: Sequence[Member], receipt: Receipt) -> None:
+        self.unnamed += receipt.unnamed
         accepted = self.accepted if receipt.ticket is None else self.taken.setdefault(receipt.ticket, [])
         if not receipt.rejected:
             accepted += [member.seq for member in part]

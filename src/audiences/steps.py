@@ -106,6 +106,7 @@ class Steps:
             result, fresh = self.result, len(judged.reasons)
             delivered, stayed = result.delivered + judged.delivered, result.stayed + judged.stayed
             self.result = replace(result, fresh=result.fresh + fresh, delivered=delivered, stayed=stayed)
+            self.result = replace(self.result, unnamed=result.unnamed + judged.unnamed)
 
     def _client(self, cls: type[Connector], settings: Connector.Settings, held: Lease) -> httpx.Client:
         worker = self.worker
@@ -209,6 +210,7 @@ class Steps:
         with self.worker.stage("deliver", rows=total) as told:
             delivery.run()
             told.fails(delivery.error)
+        self.result = replace(self.result, unnamed=self.result.unnamed + delivery.unnamed)
         if isinstance(delivery.error, LeaseLost):
             raise delivery.error
         with self.worker.stage("settle"):

@@ -80,6 +80,7 @@ class Result:
     delivered: rows that were acknowledged, those of earlier tickets among them
     size:      members listed after it; None where it ended before it could count
     refused:   members who are refused now; fresh: … by this run for the first time
+    unnamed:   members whom the provider refused without saying whom: they count as delivered, for nobody is named
     stayed:    members, or old addresses of theirs, that are still on the list: the provider refused to remove them
     aside:     members set aside beyond those that the last run counted
     pending:   members whom the provider has taken in and not judged yet
@@ -93,6 +94,7 @@ class Result:
     size: int | None = None
     fresh: int = 0
     refused: int = 0
+    unnamed: int = 0
     stayed: int = 0
     aside: int = 0
     pending: int = 0

@@ -14,6 +14,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "guarded": "is stopped by its guard",
         "late": "is late",
         "refused": "has too many members refused",
+        "unnamed": "has too many members refused unnamed",
         "orphan": "has no file any more",
         "broken": "cannot be read",
         "well": "is well again",
@@ -29,7 +30,7 @@ class Alert:
     """How one thing stands.
 
     subject:  a sync; or the audience whose file cannot be read
-    concern:  run, refused, orphan, file, digest or test; of each, one state holds at a time
+    concern:  run, refused, unnamed, orphan, file, digest or test; of each, one state holds at a time
     state:    one of TITLES
     what, do: as the command line says them; do is empty where there is nothing to do
     about, owner: of the audience; empty where no file says them

@@ -40,7 +40,7 @@ class Sight:
             return _calm(subject, concern, "well", "its file can be read again, or is gone", self.changed)
         if concern == "orphan" and self.orphans:
             return _calm(subject, concern, "over", "a file defines it again, or it is forgotten", self.changed)
-        if concern in ("run", "refused") and audience not in self.broken and subject not in self.watched:
+        if concern in ("run", "refused", "unnamed") and audience not in self.broken and subject not in self.watched:
             return _calm(subject, concern, "over", "it is paused, or no file defines it any more", self.at)
         return None
 
@@ -97,6 +97,8 @@ def _of(
         yield _said(audience, sync, "run", "well", what, "", decided.ended or 0.0)
     if recent.good:
         yield _refused(audience, sync, recent.good, bounds.refused)
+    if recent.good and recent.good.delivered >= audience.guard.floor:
+        yield _unnamed(audience, sync, recent.good, bounds.refused)
 
 
 def _due(audience: Audience, recent: Recent, since: float) -> float:
@@ -130,6 +132,19 @@ def _refused(audience: Audience, sync: Sync, run: Run, most: float) -> Alert:
     what = f"{run.refused:,} refused beside {run.size:,} listed ({share:.0%}); told above {most:.0%}"
     do = f"look: audiences refused {sync.name}" if state == "refused" else ""
     return _said(audience, sync, "refused", state, what, do, run.ended or 0.0)
+
+
+def _unnamed(audience: Audience, sync: Sync, run: Run, most: float) -> Alert:
+    """Whether too many of what a run delivered were refused unnamed. A run that delivers little says nothing of it."""
+    share = run.unnamed / run.delivered
+    what = (
+        f"{run.unnamed:,} of {run.delivered:,} changes refused without saying whom ({share:.0%}); told above {most:.0%}"
+    )
+    do = f"look at the values that are sent: audiences plan {sync.name} --sample 3; audiences run {run.id}"
+    raised = share > most
+    return _said(
+        audience, sync, "unnamed", "unnamed" if raised else "well", what, do if raised else "", run.ended or 0.0
+    )
 
 
 def _said(audience: Audience, sync: Sync, concern: str, state: str, what: str, do: str, at: float) -> Alert:

@@ -46,7 +46,8 @@ def table(found: Sequence[Run]) -> Iterator[str]:
     for each, row in zip(found, rows, strict=True):
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
         refused = f"{each.refused:,} refused" if each.refused else ""
-        yield "  ".join(cell for cell in (*cells, shown(each.revision), refused) if cell).rstrip()
+        unnamed = f"{each.unnamed:,} refused unnamed" if each.unnamed else ""
+        yield "  ".join(cell for cell in (*cells, shown(each.revision), refused, unnamed) if cell).rstrip()
 
 
 def went(run: Run) -> str:

@@ -38,8 +38,9 @@ def words(run: Run) -> Iterator[str]:
     yield f"  began {utc(run.started):%Y-%m-%d %H:%M:%S} UTC"
     yield f"  definition: commit {run.revision or 'unknown'}, sha256 {run.fingerprint}"
     yield f"  planned: {history.change(run)} listed"
-    found = ("delivered", "refused", "newly_refused", "not_removed", "set_aside", "pending", "unknown")
-    yield "  found: " + ", ".join(f"{getattr(run, name):,} {name.replace('_', ' ')}" for name in found)
+    found = ("delivered", "refused", "newly_refused", "unnamed", "not_removed", "set_aside", "pending", "unknown")
+    words = {"unnamed": "refused unnamed"}
+    yield "  found: " + ", ".join(f"{getattr(run, each):,} {words.get(each, each.replace('_', ' '))}" for each in found)
     if run.note:
         yield f"  why: {run.note}"
     if run.remedy:

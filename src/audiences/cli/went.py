@@ -60,7 +60,8 @@ def code(result: Result, strict: bool) -> int:
     if result.stopped or result.unknown:
         return LATER
     aside = result.plan.set_aside if result.plan else 0
-    return NEW if result.fresh or result.aside or result.stayed or (strict and (result.refused or aside)) else 0
+    new = result.fresh or result.unnamed or result.aside or result.stayed
+    return NEW if new or (strict and (result.refused or aside)) else 0
 
 
 def tell(result: Result) -> None:
@@ -77,7 +78,8 @@ def tell(result: Result) -> None:
         pending = f"; {result.pending:,} taken in, to be judged by the provider" if result.pending else ""
         refused = f"; {result.refused:,} refused, and why: audiences refused {name}" if result.refused else ""
         stayed = f"; {result.stayed:,} still on the list, since it refuses to remove them" if result.stayed else ""
-        output.say(f"  {fate}{pending}{refused}{stayed}")
+        unnamed = f"; {result.unnamed:,} of them refused, and it does not say whom" if result.unnamed else ""
+        output.say(f"  {fate}{unnamed}{pending}{refused}{stayed}")
 
 
 def unknown(sync: str, size: int) -> str:
@@ -124,5 +126,6 @@ def data(result: Result) -> dict[str, object]:
     if result.plan:
         found |= plan.numbers(result.plan)
     found |= {"delivered": result.delivered, "refused": result.refused, "newly_refused": result.fresh}
+    found["unnamed"] = result.unnamed
     found |= {"not_removed": result.stayed, "pending": result.pending, "unknown": result.unknown}
     return found | ({"error": output.problem(result.error)} if result.error else {})

@@ -45,6 +45,7 @@ class Metrics:
         self.planned = self._counter("audiences_planned_changes", "Changes that the guard let pass.", "sync", "change")
         self.delivered = self._counter("audiences_delivered_changes", "Changes that were acknowledged.", "sync")
         self.refused = self._counter("audiences_refusals", "Members refused for the first time.", "sync")
+        self.unnamed = self._counter("audiences_unnamed_refusals", "Refused, and nobody is named.", "sync")
         self.registry.register(Standing(state, project))
         self.registry.register(Hosts(accounts))
 
@@ -55,6 +56,7 @@ class Metrics:
             self.runs.labels(sync, each.outcome).inc()
             self.delivered.labels(sync).inc(each.delivered)
             self.refused.labels(sync).inc(each.fresh)
+            self.unnamed.labels(sync).inc(each.unnamed)
             if each.plan and not isinstance(each.error, UnsafePlan):
                 for change in CHANGES:
                     self.planned.labels(sync, change).inc(getattr(each.plan, change))

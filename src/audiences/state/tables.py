@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 4
+VERSION = 5
 tables = MetaData()
 
 about = Table("about", tables, Column("name", String, primary_key=True), Column("value", String, nullable=False))
@@ -60,6 +60,7 @@ run = Table(
             *("delivered", "pending", "unknown"),  # changes that were acknowledged; members; claims
             "size",  # members listed after it
             *("newly_refused", "not_removed"),  # by this run: members; members, or old addresses of theirs
+            "unnamed",  # by this run, too: members whom the provider refused without saying whom
         )
     ),
     Column("revision", String),  # the git commit of the definition
