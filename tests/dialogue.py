@@ -55,7 +55,8 @@ class Dialogue:
 
         account = self.account(**settings or {})
         self.far.options = self.options | options
-        waits = {"passes_in": self.cls.passes_in, "sleep": self.clock.sleep, "clock": self.clock}
+        waits = {"passes_in": self.cls.passes_in, "means": self.cls.means}
+        waits |= {"sleep": self.clock.sleep, "clock": self.clock}
         line = http.client(self.cls.reach(account), self.cls.limits, transport=httpx.MockTransport(answer), **waits)
         return self.cls(account, self.cls.Options(**self.far.options), line, send=send or self.send, outbox=outbox)
 

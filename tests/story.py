@@ -22,7 +22,7 @@ def remote(path: Path, options: Mapping[str, Any], sandbox: Any, folder: Path, *
     """
     cls = connectors.find(path.stem, [path.parent])
     account = connectors.settings(path.stem, cls, folder)
-    client = http.client(cls.reach(account), cls.limits, passes_in=cls.passes_in, **line)
+    client = http.client(cls.reach(account), cls.limits, passes_in=cls.passes_in, means=cls.means, **line)
     send = [*sandbox.member(1), *filter(None, [getattr(sandbox, "any_field", None)])]
     return cls(account, cls.Options(**options), client, send=send, outbox="project-sync-1")
 

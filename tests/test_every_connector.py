@@ -138,7 +138,7 @@ def speak(case, path, cls, sandbox, tmp_path):
     def speak(answer):
         account, clock = connectors.settings(path.stem, cls, tmp_path), Clock()
         wire = httpx.MockTransport(answer)
-        waits = {"passes_in": cls.passes_in, "sleep": clock.sleep, "clock": clock}
+        waits = {"passes_in": cls.passes_in, "means": cls.means, "sleep": clock.sleep, "clock": clock}
         line = http.client(cls.reach(account), cls.limits, transport=wire, **waits)
         send = [*sandbox.member(1), *filter(None, [getattr(sandbox, "any_field", None)])]
         return cls(account, cls.Options(**case[2]), line, send=send, outbox="project-sync-1")

@@ -405,6 +405,33 @@ def test_the_providers_word_is_asked_of_failures_alone(clock):
     assert post(clock, host, passes_in=of_provider).text == "quota"
 
 
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, CredentialsRefused), (422, BatchRefused), (404, DeliveryError), (500, Unanswered)]
+)
+def test_an_answer_has_the_status_that_its_provider_means(clock, status, error):
+    """
+    A failure that the body alone tells of, in an answer of 200, is the error of the status that the connector names.
+    """
+    host = Host(clock, throttled(200, text="failed"))
+
+    with http.watching() as trace, pytest.raises(error):
+        post(clock, host, means=lambda answer: status)
+
+    assert (trace.applied, trace.unanswered) == (False, status == 500)
+
+
+def test_a_throttle_in_a_success_is_waited_for(clock):
+    """
+    Where the body says that there were too many calls the call is made again, after the pause that the connector knows.
+    """
+    host = Host(clock, throttled(200, text="slowly"), throttled(200, text="done"))
+    means = {"means": lambda answer: 429 if answer.text == "slowly" else answer.status_code}
+
+    assert post(clock, host, passes_in=lambda answer: 300.0, **means).text == "done"
+    assert len(host.calls) == 2
+    assert host.calls[1] >= 300
+
+
 def test_one_threads_pause_holds_all_threads(clock):
     """
     After a Retry-After no call of the same client starts early, whichever thread makes it.

@@ -189,6 +189,11 @@ class Connector(ABC):
         return None
 
     @classmethod
+    def means(cls, answer: httpx.Response) -> int:
+        """The status of an answer, where the provider says in its body what HTTP says by a status: 429 in a 200."""
+        return answer.status_code
+
+    @classmethod
     def judges_later(cls) -> bool:
         """Whether the provider may answer with a ticket."""
         return cls.outcome is not Connector.outcome

@@ -117,6 +117,7 @@ class Steps:
             cls.limits,
             repeatable=cls.repeatable,
             passes_in=cls.passes_in,
+            means=cls.means,
             patience=worker.patience,
             shared=worker.shared(self.binding.sync.section, cls.limits),
             lease=held.lasts,

@@ -89,7 +89,7 @@ def speaking(session: Session, binding: Binding) -> Iterator[Connector]:
         with session.past() as past:
             shared.pace.hold(pauses.left(past, sync.section) if past else 0.0)
         line = opened.enter_context(
-            http.client(signed, cls.limits, passes_in=cls.passes_in, patience=PATIENCE, shared=shared)
+            http.client(signed, cls.limits, passes_in=cls.passes_in, means=cls.means, patience=PATIENCE, shared=shared)
         )
         with theirs(cls):
             connector = cls(settings, binding.options, line, sync.send, "check")

@@ -30,7 +30,7 @@ from audiences.http.pace import Pace, Paced, Patience
 from audiences.http.retry import Patient
 from audiences.http.route import Lines, Routed
 from audiences.http.tally import Counted, Tally
-from audiences.http.told import Judged, asked, passing
+from audiences.http.told import Judged, Meant, asked, passing
 from audiences.http.wire import TOTAL, Leased, Trace, Watched, Whole, host, unsure, watching
 
 __all__ = ["TOTAL", "Client", "Shared", "Trace", "client", "watching"]
@@ -46,6 +46,11 @@ def _utc() -> datetime:
 
 def _as_http_says(answer: httpx.Response) -> None:
     """The word of a provider that adds nothing to what HTTP says."""
+
+
+def _its_own(answer: httpx.Response) -> int:
+    """The status of a provider who says by it what HTTP does."""
+    return answer.status_code
 
 
 def _held(seconds: float) -> None:
@@ -98,6 +103,7 @@ def client(
     *,
     repeatable: bool = True,
     passes_in: Callable[[httpx.Response], float | None] = _as_http_says,
+    means: Callable[[httpx.Response], int] = _its_own,
     patience: float = 900.0,
     shared: Shared | None = None,
     lease: Callable[[float], None] = _held,
@@ -110,6 +116,7 @@ def client(
 
     repeatable: whether a call that may have been applied can be sent again
     passes_in:  the provider's own word on when an answer that is no success may be another, as `Connector.passes_in`
+    means:      the provider's own word on the status of an answer, as `Connector.means`
     patience:   seconds that one call may wait in all; what asks for more is Deferred
     shared:     what it has in common with the account's other clients; None: it has none
     lease:      called before every attempt with the seconds that it may take; raises LeaseLost where they are too many
@@ -121,17 +128,31 @@ def client(
     shared = shared or Shared(limits, clock)
     waits = Patience(patience, sleep, shared.tally)
     ends = [transport] * limits.concurrency if transport else _network(reach, limits.concurrency)
-    lines = Judged(Lines([Leased(Counted(Watched(Whole(end, clock)), shared.tally), lease) for end in ends]), passes_in)
+    lines = Judged(Lines([_attempts(end, clock, means, shared.tally, lease) for end in ends]), passes_in)
     paced = Paced(lines, shared.pace, waits, now, shared.keep)
     line = Apart(*(Patient(paced, waits, now, shared.breaker, repeatable=each) for each in (repeatable, True)))
+    return _made({name: reach[name] for name in reach.keys() & CALLS}, line, now, limits.bytes or math.inf)
+
+
+def _made(calls: Mapping[str, Any], line: httpx.BaseTransport, now: Callable[[], datetime], largest: float) -> Client:
     # An exception met here may hold a header's value: nothing raised later may lead back to it.
     with suppress(httpx.InvalidURL, ValueError):
-        largest = limits.bytes or math.inf
-        return Client(now=now, largest=largest, transport=line, **{name: reach[name] for name in reach.keys() & CALLS})
+        return Client(now=now, largest=largest, transport=line, **calls)
     raise DefinitionError(
         "the account's settings make no address or header that can be sent",
         do="look in them for a misspelt address, and for quotes, blanks and letters outside ASCII",
     )
+
+
+def _attempts(
+    end: httpx.BaseTransport,
+    clock: Callable[[], float],
+    means: Callable[[httpx.Response], int],
+    tally: Tally,
+    lease: Callable[[float], None],
+) -> httpx.BaseTransport:
+    """A line whose calls are one attempt each."""
+    return Leased(Counted(Watched(Meant(Whole(end, clock), means)), tally), lease)
 
 
 def _check(reach: Mapping[str, Any]) -> None:

@@ -100,6 +100,20 @@ def quotas(answer: httpx.Response, now: Callable[[], datetime]) -> Iterator[Left
         yield from _used(headers[USAGE])
 
 
+class Meant(Around):
+    """Give an answer the status that the provider means by it, so that all above hear one language."""
+
+    def __init__(self, inner: httpx.BaseTransport, means: Callable[[httpx.Response], int]):
+        super().__init__(inner)
+        self.means = means
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self.inner.handle_request(request)
+        if SIGN_IN not in request.extensions:
+            answer.status_code = self.means(answer)
+        return answer
+
+
 class Judged(Around):
     """Keep with each answer that is no success the provider's word on when it may be another."""
 
