@@ -190,7 +190,9 @@ def test_an_unknown_key_names_the_nearest_and_all(tmp_path):
     """
     said = refusal(written(tmp_path, f"scheduel = 1\n{TOML}"))
 
-    assert said.startswith(":2 has an unknown key: scheduel\n  do: did you mean schedule? known: about, guard, key")
+    assert said.startswith(
+        ":2 has an unknown key: scheduel\n  do: did you mean schedule? known: about, fresh, guard, key"
+    )
 
 
 @pytest.mark.parametrize("zone", ["Mars/Phobos", "Europe", "../etc/passwd", ""])

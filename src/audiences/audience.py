@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,24 @@ class Guard:
     floor: int = 10
     most: int | None = None
     empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """How new a source must be for an audience to run.
+
+    table, column: names as written, quoted where the engine needs it; the column says when a row came
+    within: the most that its newest row may be old
+    """
+
+    table: str
+    column: str
+    within: timedelta
+
+    @property
+    def select(self) -> str:
+        """What is asked: one row with one value, NULL where there is none."""
+        return f"select max({self.column}) as newest from {self.table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,7 @@ class Audience:
     syncs: tuple[Sync, ...]
     guard: Guard
     fingerprint: str
+    fresh: Fresh | None = None
 
     @property
     def key_columns(self) -> str:

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from audiences import header, query
-from audiences.audience import Audience, Guard, Sync
+from audiences.audience import Audience, Fresh, Guard, Sync
 from audiences.errors import DefinitionError
 from audiences.header import Cut
-from audiences.keys import NAME, NAME_RULE, SyncKeys
+from audiences.keys import NAME, NAME_RULE, FreshKeys, SyncKeys
 from audiences.place import Place, meant
 
 
@@ -40,6 +40,7 @@ def load(path: Path, dialect: str) -> Audience:
         syncs=tuple(_sync(file, name, section, keys, returned) for section, keys in head.sync.items()),
         guard=Guard(**head.guard.model_dump()),
         fingerprint=sha256(file.text.encode()).hexdigest(),
+        fresh=_fresh(file, head.fresh, dialect) if head.fresh else None,
     )
 
 
@@ -47,6 +48,13 @@ def _name(path: Path) -> str:
     if not re.fullmatch(NAME, path.stem):
         raise DefinitionError(f"{path} names its audience {path.stem!r}", do=f"name the file with {NAME_RULE}.sql")
     return path.stem
+
+
+def _fresh(file: Cut, keys: FreshKeys, dialect: str) -> Fresh:
+    """What is asked of the source goes through the door by which the query goes."""
+    found = Fresh(**keys.model_dump())
+    query.checked(found.select, dialect, file.place("fresh", "table"))
+    return found
 
 
 def _sync(file: Cut, audience: str, section: str, keys: SyncKeys, returned: Sequence[str] | None) -> Sync:

@@ -25,6 +25,12 @@ class UnsafePlan(AudienceError):
     exit_code = 3
 
 
+class StaleSource(AudienceError):
+    """The table that an audience depends on was not loaded of late: its query would tell of another day."""
+
+    exit_code = 3
+
+
 class Deferred(AudienceError):
     """Not now: a lease is held elsewhere, or a host asks for more time than this run has. Nothing is lost."""
 

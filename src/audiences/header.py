@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from audiences.errors import DefinitionError
-from audiences.keys import GuardKeys, Header, SyncKeys
+from audiences.keys import FreshKeys, GuardKeys, Header, SyncKeys
 from audiences.place import Place, meant
 
 FORM = "start the file with `-- /// audience`, write TOML in line comments, and close it with `-- ///`"
@@ -22,6 +22,7 @@ MOST_LINES = 1000  # of a header: finding the line of a key reads a value once f
 _TABLES: Mapping[str, tuple[int, type[BaseModel]]] = {
     "sync": (3, SyncKeys),
     "guard": (2, GuardKeys),
+    "fresh": (2, FreshKeys),
 }  # table -> how deep its keys stand, and which they are
 _NOT_TABLES = {"dict_type", "model_type"}
 

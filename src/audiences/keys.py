@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from audiences import cron
+from audiences import cron, span
 from audiences.audience import Guard, Mode
 
 NAME = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
 NAME_RULE = "lower-case letters, digits and single underscores, a letter first: power_users"
+# As SQL writes them: a reference may be quoted, and a table's has the parts that its engine wants.
+PART = r"""([^\W\d][\w$]*|"[^"]+"|`[^`]+`)"""
 FIELD_BYTES = 58  # PostgreSQL cuts names at 63 bytes, and the columns of the ledger have a prefix
 _GUARD = Guard()
 
@@ -32,6 +35,13 @@ def _named(pattern: str, rule: str) -> Callable[[str], str]:
         return value
 
     return check
+
+
+def _span(value: object) -> timedelta:
+    try:
+        return span.read(str(value))
+    except ValueError as error:
+        raise amiss(str(error), 'write a number and a unit, as in "90 seconds", "2 hours" or "1 day"') from None
 
 
 def _text(value: str) -> str:
@@ -121,6 +131,15 @@ Send = Annotated[
     BeforeValidator(_pairs, json_schema_input_type=list[Text] | dict[Text, Text]),
     AfterValidator(_fields),
 ]
+Column = Annotated[str, AfterValidator(_named(PART, "a column as SQL names it, as in loaded_at"))]
+Table = Annotated[
+    str, AfterValidator(_named(rf"{PART}(\.{PART}){{0,3}}", "a table as SQL names it, as in shop.orders"))
+]
+Span = Annotated[
+    timedelta,
+    BeforeValidator(_span),
+    WithJsonSchema({"type": "string", "pattern": f"^{span.PATTERN}$"}),
+]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -137,6 +156,14 @@ class GuardKeys(_Keys):
     floor: int = Field(_GUARD.floor, ge=0, description="members below which shares do not count", examples=[10])
     most: int | None = Field(_GUARD.most, ge=1, description="members that one run may change", examples=[5000])
     empty: bool = Field(_GUARD.empty, description="whether an empty result may empty the list", examples=[True])
+
+
+class FreshKeys(_Keys):
+    """How new a table must be for the audience to run: it does not run on a source that was not loaded."""
+
+    table: Table = Field(description="the table, as SQL names it", examples=["shop.orders"])
+    column: Column = Field(description="its column that says when a row came", examples=["loaded_at"])
+    within: Span = Field(description="the most that its newest row may be old", examples=["2 hours"])
 
 
 class SyncKeys(_Keys):
@@ -192,3 +219,4 @@ class Header(_Keys):
         json_schema_extra={"additionalProperties": False},
     )
     guard: GuardKeys = Field(default_factory=lambda: GuardKeys.model_validate({}), description="a section [guard]")
+    fresh: FreshKeys | None = Field(None, description="a section [fresh]")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import structlog
 
-from audiences import revision, runs
+from audiences import fresh, revision, runs
 from audiences.audience import Audience
-from audiences.errors import AudienceError, DeliveryError, WarehouseError
+from audiences.errors import AudienceError, DeliveryError, StaleSource, WarehouseError
 from audiences.project import Binding
 from audiences.stage import staged
 from audiences.state import State
@@ -36,9 +36,13 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
         try:
             with ExitStack() as stack:
                 with worker.stage("evaluate"):
+                    stale = _stale(worker, audience)  # before it is read: a load in between makes no old data new
                     types = worker.warehouse.described(audience.select)
-                    source = stack.enter_context(staged(worker.warehouse, audience, len(bindings), run))
-                return [_sync(worker, audience, binding, source, types) for binding in bindings if not worker.stop()]
+                    readers = 0 if stale else len(bindings)
+                    source = stack.enter_context(staged(worker.warehouse, audience, readers, run))
+                return [
+                    _sync(worker, audience, binding, source, types, stale) for binding in bindings if not worker.stop()
+                ]
         except AudienceError as error:
             told.fails(error)
             return failed(worker.state, audience, bindings, error, worker.commit)
@@ -62,7 +66,19 @@ def _begun(state: State, audience: Audience, binding: Binding, commit: str | Non
     return runs.begin(state, binding.sync.name, audience.fingerprint, found, audience.select)
 
 
-def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, types: Mapping[str, str]) -> Result:
+def _stale(worker: Worker, audience: Audience) -> StaleSource | None:
+    """Why an audience's source is too old to be read, if it is."""
+    return fresh.look(worker.warehouse, audience.fresh, worker.now()).stale if audience.fresh else None
+
+
+def _sync(
+    worker: Worker,
+    audience: Audience,
+    binding: Binding,
+    source: str,
+    types: Mapping[str, str],
+    stale: StaleSource | None,
+) -> Result:
     name = binding.sync.name
     before = runs.last(worker.state, name)
     begun = _begun(worker.state, audience, binding, worker.commit)
@@ -70,7 +86,7 @@ def _sync(worker: Worker, audience: Audience, binding: Binding, source: str, typ
         structlog.contextvars.bound_contextvars(sync=name, run=begun),
         worker.stage("run", audience=audience.name, sync=name, run=begun) as told,
     ):
-        result = _stepped(Steps(worker, audience, binding, source, dict(types), begun))
+        result = _stepped(Steps(worker, audience, binding, source, dict(types), begun, stale))
         if result.plan:
             result = replace(result, aside=max(0, result.plan.set_aside - (before.set_aside if before else 0)))
         found = {each: getattr(result, each) for each in ("refused", "unnamed", "delivered", "pending", "unknown")}

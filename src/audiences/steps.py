@@ -33,7 +33,7 @@ from audiences.book import Book
 from audiences.connector import Connector
 from audiences.control import Control, Fence
 from audiences.deliver import Delivery
-from audiences.errors import AudienceError, LeaseLost
+from audiences.errors import AudienceError, LeaseLost, StaleSource
 from audiences.lease import Lease
 from audiences.project import Binding
 from audiences.terms import Terms
@@ -53,6 +53,7 @@ class Steps:
     source: str
     types: dict[str, str]
     begun: str  # this run, as the state database names it
+    stale: StaleSource | None = None  # why the source must not be read; what is open is settled all the same
     result: Result = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +85,8 @@ class Steps:
                 self._recover(held, fence, connector)
             with self.worker.stage("judge"):
                 self._judge(held, fence, connector)
+            if self.stale:
+                raise self.stale
             with self.worker.stage("prepare"):
                 terms = self._terms(fence, connector)
             self._plan(fence, terms)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audiences import compare
+from audiences import compare, fresh
 from audiences.alerts.ways import ways
 from audiences.audience import Audience
 from audiences.cli import accounts, output
@@ -22,7 +22,9 @@ MISTAKE = 2  # the exit code
 
 @click.command("check", cls=output.Speaking)
 @click.option(
-    "--warehouse", is_flag=True, help="Also ask the warehouse for each query's columns and types; it runs no query."
+    "--warehouse",
+    is_flag=True,
+    help="Also ask the warehouse for each query's columns and types, and its source's; it runs no query.",
 )
 @click.option(
     "--connectors",
@@ -89,6 +91,8 @@ def asked(warehouse: Warehouse, audience: Audience, bindings: Sequence[Binding])
     types = warehouse.described(audience.select)
     for binding in bindings:
         warehouse.words.key(compare.terms(audience, binding, types, "").key, types)
+    if audience.fresh:
+        fresh.check(warehouse, audience.fresh)
     return types
 
 

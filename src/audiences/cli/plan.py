@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from audiences import compare, mask, outbox, runs
+from audiences import compare, fresh, mask, outbox, runs
 from audiences.audience import Audience
 from audiences.changes import Changes
 from audiences.cli import output
 from audiences.cli.session import Chosen, Session, orphan
-from audiences.errors import AudienceError, UnsafePlan
+from audiences.errors import AudienceError, StaleSource, UnsafePlan
+from audiences.fresh import Source
 from audiences.plan import Plan
 from audiences.preview import preview
 from audiences.project import Binding
@@ -50,12 +51,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One sync's plan, or why there is none; guard: what would stop it."""
+    """One sync's plan, or why there is none; guard: what would stop it; source: how new that is."""
 
     sync: str
     paused: bool = False
     plan: Plan | None = None
-    guard: UnsafePlan | None = None
+    guard: UnsafePlan | StaleSource | None = None
+    source: Source | None = None
     error: AudienceError | None = None
     sample: Sequence[str] = ()
 
@@ -111,16 +113,19 @@ def one(warehouse: Warehouse, state: State | None, audience: Audience, binding: 
     """One sync's plan, as its guard sees it."""
     name = binding.sync.name
     try:
+        source = fresh.look(warehouse, audience.fresh, utc()) if audience.fresh else None
         plan, changes = preview(warehouse, audience, binding, utc())
         found = list(samples(warehouse, changes, wish.sample)) if wish.sample else []
         promised = runs.promised(state, name) if state else {}
     except AudienceError as error:
         return Shown(name, error=error)
     try:
+        if source and source.stale:
+            raise source.stale
         plan.check(audience.guard, wish.force, lambda: compare.explained(warehouse, changes, plan.filled), promised)
-    except UnsafePlan as guard:
-        return Shown(name, plan=plan, guard=guard, sample=found)
-    return Shown(name, plan=plan, sample=found)
+    except (StaleSource, UnsafePlan) as guard:
+        return Shown(name, plan=plan, guard=guard, source=source, sample=found)
+    return Shown(name, plan=plan, source=source, sample=found)
 
 
 def samples(warehouse: Warehouse, changes: Changes, most: int) -> Iterator[str]:
@@ -151,7 +156,8 @@ def tell(shown: Shown) -> None:
     if shown.error:
         output.complain(f"{shown.sync} cannot be planned: {shown.error}")
     if shown.plan:
-        output.say(str(shown.plan), *(f"    {line}" for line in shown.sample))
+        source = [f"  source: {shown.source}"] if shown.source else []
+        output.say(str(shown.plan), *source, *(f"    {line}" for line in shown.sample))
     if shown.guard:
         output.say(f"  its guard would stop it: {shown.guard}")
 
@@ -161,9 +167,17 @@ def data(shown: Shown) -> dict[str, object]:
     found: dict[str, object] = {"sync": shown.sync, "paused": shown.paused}
     if shown.plan:
         found |= numbers(shown.plan) | {"guard": output.problem(shown.guard) if shown.guard else None}
+    if shown.source:
+        found["source"] = age(shown.source)
     if shown.error:
         found["error"] = output.problem(shown.error)
     return found | ({"sample": shown.sample} if shown.sample else {})
+
+
+def age(source: Source) -> dict[str, object]:
+    """How new a source is, as JSON holds it."""
+    newest = f"{source.newest.isoformat()}Z" if source.newest else None
+    return {"table": source.fresh.table, "column": source.fresh.column, "newest": newest}
 
 
 def numbers(plan: Plan) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from audiences import span
 from audiences.audience import Audience
 from audiences.cli import output
 from audiences.cli.plan import masked
@@ -57,6 +58,9 @@ def header(audience: Audience) -> Iterator[str]:
         f"  guard: of a list of {guard.floor:,} members or more, one run adds at most {guard.added:.0%},"
         f" updates {guard.updated:.0%}, removes {guard.removed:.0%}{most}"
     )
+    if audience.fresh:
+        within = span.said(audience.fresh.within)
+        yield f"  fresh: the newest {audience.fresh.column} of {audience.fresh.table} must be of the last {within}"
     for sync in audience.syncs:
         yield (
             f"  {sync.name} → {sync.connector}, list {sync.shown_list}, {sync.mode}, sends {', '.join(sync.send)}"
@@ -68,11 +72,13 @@ def header(audience: Audience) -> Iterator[str]:
 def data(audience: Audience) -> dict[str, object]:
     """What its file says, for machines."""
     names = ("about", "owner", "schedule", "timezone", "paused")
+    fresh = audience.fresh
     syncs = [{"sync": sync.name, "connector": sync.connector, "list": sync.shown_list} for sync in audience.syncs]
     return {
         "audience": audience.name,
         "key": audience.key[0] if len(audience.key) == 1 else list(audience.key),
         **{name: getattr(audience, name) for name in names},
+        "fresh": fresh and {"table": fresh.table, "column": fresh.column, "within": fresh.within.total_seconds()},
         "syncs": syncs,
         "sql": audience.select,
     }
