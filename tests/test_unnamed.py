@@ -99,3 +99,15 @@ def test_a_share_of_a_run_is_told(tmp_path):
         told = ["team.webhook has too many members refused unnamed"]
         assert (quiet, small, look()) == ([], told, [*told, "team.webhook is well again"])
     assert "6 of 100 changes refused without saying whom (6%); told above 5%\n" in office.slack.messages[0]
+
+
+def test_no_share_of_nothing_is_told(tmp_path):
+    """
+    A guard without a floor, and a run that delivers nothing: it keeps no other notice back.
+    """
+    office = Office(tmp_path, Clock(f"{datetime.now(UTC):%Y-%m-%dT%H}:07"))
+    office.line("team", "@hourly", "[guard]\nfloor = 0")
+    with office.looks() as look:
+        look.ran("delivered", delivered=0, refused=50, size=100)
+
+        assert look() == ["team.webhook has too many members refused"]

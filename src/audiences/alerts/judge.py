@@ -97,7 +97,7 @@ def _of(
         yield _said(audience, sync, "run", "well", what, "", decided.ended or 0.0)
     if recent.good:
         yield _refused(audience, sync, recent.good, bounds.refused)
-    if recent.good and recent.good.delivered >= audience.guard.floor:
+    if recent.good and recent.good.delivered >= max(1, audience.guard.floor):
         yield _unnamed(audience, sync, recent.good, bounds.refused)
 
 
