@@ -9,7 +9,7 @@ import pytest
 from cronsim import CronSim
 
 from audiences import cron, header, schema
-from audiences.connector import Chosen
+from audiences.chosen import Chosen
 from audiences.errors import DefinitionError
 
 TOML = """

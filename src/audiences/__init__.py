@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from audiences.connector import Category, Chosen, Connector, Limits, Null, Proof
+    from audiences.chosen import Chosen
+    from audiences.connector import Category, Connector, Limits, Null, Proof
     from audiences.errors import AudienceError, BatchRefused, DefinitionError, DeliveryError, Unanswered
     from audiences.http.grants import ClientCredentials, RefreshToken, ServiceAccount
     from audiences.http.oauth1 import OAuth1
@@ -47,7 +48,8 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "connector": ("Category", "Chosen", "Connector", "Limits", "Null", "Proof"),
+    "chosen": ("Chosen",),
+    "connector": ("Category", "Connector", "Limits", "Null", "Proof"),
     "errors": ("AudienceError", "BatchRefused", "DefinitionError", "DeliveryError", "Unanswered"),
     "http.grants": ("ClientCredentials", "RefreshToken", "ServiceAccount"),
     "http.oauth1": ("OAuth1",),

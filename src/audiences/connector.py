@@ -17,6 +17,7 @@ from audiences import identity
 from audiences.errors import BatchRefused, DefinitionError
 from audiences.identity import Form
 from audiences.member import Member, Receipt
+from audiences.verbs import Verbs
 
 # The option `null` of every connector whose provider can tell the two apart.
 Null = Annotated[
@@ -77,8 +78,8 @@ class Proof(StrEnum):
     EXPERIMENTAL = "experimental"
 
 
-class Connector(ABC):
-    """Keep one provider's lists equal to what was asked.
+class Connector(Verbs, ABC):
+    """Keep one provider's lists equal to what was asked. What it may do beside its two verbs stands in `verbs`.
 
     `self.http` is an httpx.Client that is already paced, retried and logged; it is closed by the worker.
     It raises for every answer that is not 2xx, so a verb only reads success. What is special about a call is said with
@@ -101,6 +102,8 @@ class Connector(ABC):
     category: ClassVar[Category] = Category.ANY
     proof: ClassVar[Proof] = Proof.UNSTATED
     judged_within: ClassVar[timedelta] = timedelta(0)  # for tickets: the longest that a job of the provider's takes
+    lifetime: ClassVar[timedelta | None] = None  # after which the provider forgets a member who is not sent again
+    fewest: ClassVar[int] = 0  # members below which the provider does not use a list; a plan of fewer says so
 
     class Settings(BaseSettings):
         """The account: `api_key` of the section `hubspot_eu` is read from HUBSPOT_EU_API_KEY."""
@@ -194,53 +197,16 @@ class Connector(ABC):
         return answer.status_code
 
     @classmethod
-    def judges_later(cls) -> bool:
-        """Whether the provider may answer with a ticket."""
-        return cls.outcome is not Connector.outcome
-
-    # The verbs below are optional: what a connector does not write, its provider cannot do.
-
-    def check(self) -> None:
-        """Make one call that needs the account's credentials and changes nothing; it raises as every call does.
-
-        Raises NotImplementedError where there is none, or none with these settings.
-        """
-        raise NotImplementedError
-
-    def prepare(self, name: str) -> str:
-        """The id of the list with this name, found or created. By default a list's name is its id."""
-        return name
-
-    def flush(self, list_id: str) -> None:
-        """Make everything accepted so far visible. Called at checkpoints and at the end of a run."""
-
-    def outcome(self, ticket: str, members: Sequence[Member]) -> Receipt | None:
-        """What became of a batch that was taken in with this ticket; None is "not yet". May be asked again and again.
-
-        members: those that the ticket speaks of, as they were sent; the receipt speaks of each of them
-        """
-        raise NotImplementedError
-
-    def members(self, list_id: str) -> Iterable[Mapping[str, object]]:
-        """Read back who is on the list: the fields of each."""
-        raise NotImplementedError
-
-
-class Chosen(Connector):
-    """A destination that has no identifier of its own: the sync's option `identify` chooses one.
-
-    By default `email` where it is sent, else the member's key.
-    """
-
-    class Options(Connector.Options):
-        identify: tuple[str, ...] = ()
+    def lasts(cls, options: Any) -> timedelta | None:
+        """How long a member stays who is not sent again; None: for ever. By default `lifetime`."""
+        return cls.lifetime
 
     @classmethod
-    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
-        names = options.identify or (("email",) if "email" in send else ())
-        if missing := [name for name in names if name not in send]:
-            raise DefinitionError(
-                f"identify names {missing[0]!r}, which is not sent",
-                do=f"add it to send, or choose from: {', '.join(send)}",
-            )
-        return cls.formed(names)
+    def replaces(cls) -> bool:
+        """Whether a list can be replaced."""
+        return cls.replaced is not Verbs.replaced
+
+    @classmethod
+    def judges_later(cls) -> bool:
+        """Whether the provider may answer with a ticket."""
+        return cls.outcome is not Verbs.outcome

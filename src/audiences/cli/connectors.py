@@ -19,7 +19,7 @@ from audiences.connector import Connector
 from audiences.errors import DefinitionError
 
 MISTAKE = 2  # the exit code
-OPTIONAL = ("prepare", "replace", "flush", "outcome", "members", "check")  # verbs that a connector may lack
+OPTIONAL = ("prepare", "replaced", "flush", "outcome", "members", "check")  # verbs that a connector may lack
 KINDS = {"string": "text", "integer": "whole number", "object": "table"}  # JSON Schema's words in ours
 HEADINGS = ("connector", "category", "identified by", "verbs", "limits", "proof", "")
 
