@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 
 import duckdb
@@ -19,6 +18,7 @@ OTHERWISE = "İΣ"
 # DuckDB's text holds no NUL in a literal, and a surrogate is no character.
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=OTHERWISE + "\0"))
 near = st.text(st.sampled_from([" ", "\t", "\u00a0", "A", "a", "Ä", "ß", "ẞ", "ſ", "K", "@", "."]), max_size=6)
+FORMS = (Form.EXACT, Form.CASELESS)
 values = st.one_of(st.none(), text, near)
 often = {"deadline": None, "derandomize": True, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
@@ -44,7 +44,7 @@ def in_sql(engine, forms, rows):
 
 
 @settings(max_examples=times(150, 5_000), **often)
-@given(st.lists(st.tuples(values), min_size=1, max_size=20), st.sampled_from(Form))
+@given(st.lists(st.tuples(values), min_size=1, max_size=20), st.sampled_from(FORMS))
 def test_one_field_has_one_form(engine, rows, form):
     """
     Python and SQL form the same identifier of any text, and none of nothing.
@@ -110,4 +110,4 @@ def test_a_number_is_known_by_its_text():
     A value that is no text identifies as its text does.
     """
     assert identity.ident({"a": 17}, {"a": Form.EXACT}) == "17"
-    assert json.loads(json.dumps({"form": Form.EXACT})) == {"form": "exact"}
+    assert str(Form.EXACT) == "exact"

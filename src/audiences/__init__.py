@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from audiences.chosen import Chosen
     from audiences.connector import Category, Connector, Limits, Null, Proof
     from audiences.errors import AudienceError, BatchRefused, DefinitionError, DeliveryError, Unanswered
+    from audiences.hashed import Hashed, Identified, Kind
     from audiences.http.grants import ClientCredentials, RefreshToken, ServiceAccount
     from audiences.http.oauth1 import OAuth1
     from audiences.identity import Form, ident_sql
@@ -32,7 +33,10 @@ __all__ = [
     "DefinitionError",
     "DeliveryError",
     "Form",
+    "Hashed",
+    "Identified",
     "Journal",
+    "Kind",
     "Limits",
     "Mark",
     "Member",
@@ -51,6 +55,7 @@ _ROOMS = {
     "chosen": ("Chosen",),
     "connector": ("Category", "Connector", "Limits", "Null", "Proof"),
     "errors": ("AudienceError", "BatchRefused", "DefinitionError", "DeliveryError", "Unanswered"),
+    "hashed": ("Hashed", "Identified", "Kind"),
     "http.grants": ("ClientCredentials", "RefreshToken", "ServiceAccount"),
     "http.oauth1": ("OAuth1",),
     "identity": ("Form", "ident_sql"),

@@ -1,0 +1,161 @@
+"""An ads platform's list: it knows no people but identifiers, each by itself, most of them hashed.
+
+The warehouse makes a row for each identifier of a member, so every claim is of exactly one. What a connector gets is in
+the form in which the warehouse compared it; here it becomes what the platform wants, or a reason why it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from audiences.connector import Category, Connector
+from audiences.errors import DefinitionError
+from audiences.identity import Form
+from audiences.member import Member
+from audiences.normal import HEX, Rule
+
+GRANTED = frozenset({"granted", "true"})  # of a text, in any case; a boolean as its engine writes it
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One sort of identifier by which a platform matches people.
+
+    fields:   the destination fields that it is made of: ("email",), or ("first_name", "last_name", "country")
+    rules:    one for each field
+    optional: fields that may be missing, from `send` or of a member; all others are needed
+    """
+
+    fields: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    optional: frozenset[str] = frozenset()
+
+
+class Identified(NamedTuple):
+    """One identifier of a member, as the platform wants it.
+
+    kind:   the name in `kinds`
+    values: one for each field of the kind, hashed or plain; '' for an optional one that the member has not
+    """
+
+    member: Member
+    kind: str
+    values: tuple[str, ...]
+
+
+class Hashed(Connector):
+    """A list of identifiers. `identified` turns a batch into what is sent; the verbs are written over that.
+
+    consents: sent fields that must be true or "granted" in every row that is sent; where the sync does not send one,
+              an option of the same name may say it once for all
+    """
+
+    kinds: ClassVar[Mapping[str, Kind]]
+    consents: ClassVar[frozenset[str]] = frozenset()
+    category = Category.ADS
+
+    class Options(Connector.Options):
+        region: str | None = Field(
+            None, description="the country of telephone numbers that are written without its code", examples=["DE"]
+        )
+        hashed: tuple[str, ...] = Field(
+            (), description="identifying fields whose column holds the platform's SHA-256 already", examples=[["email"]]
+        )
+
+    def __init__(self, settings: Any, options: Any, http: Any, send: Iterable[str] = (), outbox: str = ""):
+        super().__init__(settings, options, http, send, outbox)
+        self.sorts = self.sent_kinds(options, tuple(send))
+
+    def __init_subclass__(cls, **more: Any):
+        super().__init_subclass__(**more)
+        if "kinds" in vars(cls):
+            cls.identified_by = frozenset(name for kind in cls.kinds.values() for name in kind.fields)
+
+    @classmethod
+    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
+        """The identifying fields that are sent. The warehouse gives them in normal form: they compare as they are."""
+        found = cls.sent_kinds(options, send)
+        return {name: Form("exact", label=name) for name in sorted(_rules(found).keys() & {*send})}
+
+    @classmethod
+    def sent_kinds(cls, options: Any, send: Sequence[str]) -> Mapping[str, Kind]:
+        """The kinds of which all that is needed is sent, with the rules of this sync. DefinitionError where none is."""
+        found = {name: kind for name, kind in cls.kinds.items() if {*kind.fields} - kind.optional <= {*send}}
+        if not found:
+            raise DefinitionError(
+                "nothing that is sent identifies a member to this connector", do=_add(cls.kinds.values())
+            )
+        rules = _rules(found)
+        if alone := sorted(cls.identified_by & {*send} - rules.keys()):
+            with_it = [kind for kind in cls.kinds.values() if alone[0] in kind.fields]
+            raise DefinitionError(f"{alone[0]} alone identifies nobody", do=_add(with_it))
+        fit = sorted(name for name, rule in rules.items() if rule.hashed and name in send)
+        if unfit := [name for name in options.hashed if name not in fit]:
+            raise DefinitionError(
+                f"hashed names {unfit[0]!r}, which is not sent, or not as a hash", do=f"name some of: {', '.join(fit)}"
+            )
+        return {name: _ruled(kind, options) for name, kind in found.items()}
+
+    def identified(self, members: Sequence[Member]) -> tuple[list[Identified], dict[str, str]]:
+        """The identifiers of a batch, in its order; and key -> reason for each member who has none that can be sent."""
+        found, rejected = list[Identified](), dict[str, str]()
+        for member in members:
+            try:
+                found += self._of(member)
+            except ValueError as error:
+                rejected[member.key] = str(error)
+        return found, rejected
+
+    def _of(self, member: Member) -> list[Identified]:
+        held = {name: text for name, value in member.fields.items() if (text := "" if value is None else str(value))}
+        found = [
+            Identified(member, name, tuple(_values(kind, held)))
+            for name, kind in self.sorts.items()
+            if all(field in held or field in kind.optional for field in kind.fields)
+        ]
+        if not found:
+            raise ValueError("has no identifier")
+        return found
+
+
+def _values(kind: Kind, held: Mapping[str, str]) -> Iterator[str]:
+    for field, rule in zip(kind.fields, kind.rules, strict=True):
+        text = held.get(field, "")
+        try:
+            yield rule.sent(_lowered(text, rule)) if text else ""
+        except ValueError as error:
+            raise ValueError(f"{field} {error}") from None
+
+
+def _lowered(text: str, rule: Rule) -> str:
+    """The same text. Raises ValueError where the warehouse holds É and é apart, for the rule does not: the hash of both
+    would be removed where one of them leaves.
+    """
+    capital = not text.isascii() and any(letter != letter.lower() for letter in text if not letter.isascii())
+    if capital and rule.form.of(text) != text:
+        raise ValueError("has capital letters that the warehouse does not lower; write them small")
+    return text
+
+
+def _ruled(kind: Kind, options: Any) -> Kind:
+    """A kind by the rules of this sync: of its country, and of its columns that are hashed already."""
+    try:
+        here = [rule.within(options.region) for rule in kind.rules]
+    except ValueError as error:
+        raise DefinitionError(f"region: {error}", do='write two capital letters, as in region = "DE"') from None
+    pairs = zip(kind.fields, here, strict=True)
+    return replace(kind, rules=tuple(HEX if name in options.hashed else rule for name, rule in pairs))
+
+
+def _rules(kinds: Mapping[str, Kind]) -> dict[str, Rule]:
+    """Field -> its rule."""
+    return {field: rule for kind in kinds.values() for field, rule in zip(kind.fields, kind.rules, strict=True)}
+
+
+def _add(kinds: Iterable[Kind]) -> str:
+    needed = (", ".join(name for name in kind.fields if name not in kind.optional) for kind in kinds)
+    return f"add to send: {'; or '.join(needed)}"
