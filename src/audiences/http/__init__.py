@@ -6,10 +6,13 @@ It knows no list and no member. What it raises names a host and a status, never 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
+from ssl import SSLContext
 from typing import Any
 
 import httpx
@@ -37,6 +40,7 @@ __all__ = ["TOTAL", "Client", "Shared", "Trace", "client", "watching"]
 
 CALLS = frozenset({"auth", "base_url", "cookies", "headers", "params"})  # what a reach may say of the calls
 LINE = frozenset({"cert", "verify"})  # and of the line
+AUTHORITIES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}  # where httpx reads others, which may be exchanged
 WORDS = 500  # characters of an answer that are kept as its reason
 
 
@@ -170,8 +174,15 @@ def _check(reach: Mapping[str, Any]) -> None:
 
 
 def _network(reach: Mapping[str, Any], lines: int) -> Sequence[httpx.BaseTransport]:
-    verified = httpx.create_ssl_context(**{name: reach[name] for name in reach.keys() & LINE})
+    own = {name: reach[name] for name in reach.keys() & LINE}
+    verified = httpx.create_ssl_context(**own) if own or os.environ.keys() & AUTHORITIES else _usual()
     return [Routed(verified) for _ in range(lines)]
+
+
+@cache
+def _usual() -> SSLContext:
+    """What trusts the usual authorities, read once: to read them takes longer than most calls."""
+    return httpx.create_ssl_context()
 
 
 def _refusal(answer: httpx.Response, wait: float) -> Exception:
