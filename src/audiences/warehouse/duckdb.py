@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
-from audiences.warehouse.words import Conflict, Words
+from audiences.warehouse.words import Conflict, Words, quoted
 
 # What these say is about names and grammar; every other error may quote a value.
 NAMING = ("CatalogException", "BinderException", "ParserException", "SyntaxException")
@@ -58,12 +58,15 @@ class DuckDB(Words):
         return {row[0]: row[1] for row in rows}
 
     def columns(self, connection: Connection, table: str) -> dict[str, str]:
-        """The schema is ours, and so are its names: none needs quoting inside of a literal."""
-        rows = connection.exec_driver_sql(
-            "select column_name, data_type from duckdb_columns() where database_name = current_database()"
-            f" and schema_name = '{self.schema}' and table_name = '{table}' order by column_index"
-        )
-        return {row[0]: row[1] for row in rows}
+        """Asked of the binder once the table is known to be there: `duckdb_columns()` lists all that any table has.
+
+        The schema is ours, and so are its names: none needs quoting inside of a literal.
+        """
+        there = connection.exec_driver_sql(
+            "select 1 from duckdb_tables() where database_name = current_database()"
+            f" and schema_name = '{self.schema}' and table_name = '{table}'"
+        ).first()
+        return self.described(connection, f"from {quoted(self.schema)}.{quoted(table)}") if there else {}
 
     def fitted(self, expression: str, type_: str) -> str:
         """Its own word for that."""
