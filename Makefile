@@ -11,6 +11,8 @@ SDKS := $(patsubst tests/sdk/%.py,%,$(wildcard tests/sdk/*.py))
 # The Python is the one that is here; uv would fetch another.
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where it is set, each of the many processes that the tests start would compile all that it imports: two seconds a piece.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

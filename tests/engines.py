@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +16,14 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from audiences.warehouse import Warehouse
+
+
+@cache
+def empty() -> bytes:
+    """A warehouse file with nothing in it: to have DuckDB write one takes as long as to open it."""
+    with tempfile.TemporaryDirectory() as folder:
+        duckdb.connect(f"{folder}/w.duckdb").close()
+        return Path(folder, "w.duckdb").read_bytes()
 
 
 class DuckDB:
@@ -30,7 +40,7 @@ class DuckDB:
         """Needs no server."""
 
     def new(self, folder: Path) -> URL:
-        duckdb.connect(str(folder / "w.duckdb")).close()
+        (folder / "w.duckdb").write_bytes(empty())
         return self.keep(make_url(f"duckdb:///{folder / 'w.duckdb'}"))
 
     def keep(self, url: URL) -> URL:

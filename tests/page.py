@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import captured
@@ -42,8 +43,9 @@ REMOVAL = re.compile(r"\b(removal|removing)\b", re.IGNORECASE)
 OPEN = re.compile(r"\bnot (documented|confirmed)\b", re.IGNORECASE)
 
 
+@cache
 def text() -> str:
-    """The page, as it has to be today."""
+    """The page, as it has to be today; written once a process."""
     found = {name: connectors.find(name, [SHIPPED]) for name in connectors.names([SHIPPED])}
     parts = [OPENING, table(HEADINGS, [_line(*each) for each in found.items()])]
     parts += map(_section, found)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -82,6 +82,12 @@ PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
 
 every_room = pytest.mark.parametrize("path", ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
 every_file = pytest.mark.parametrize("path", ROOMS + CONNECTORS, ids=lambda path: str(path.relative_to(HOUSE)))
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Package as imported -> the distributions that bring it. Asked once: it reads what each has installed."""
+    return packages_distributions()
 
 
 @cache
@@ -203,12 +209,11 @@ def test_what_is_imported_is_required(path):
     """
     lists = [PROJECT["dependencies"], *PROJECT.get("optional-dependencies", {}).values()]
     required = {canonicalize_name(Requirement(each).name) for listed in lists for each in listed}
-    found = packages_distributions()
 
     for line, name in imported(path):
         top = COMES_WITH.get(name.split(".")[0], name.split(".")[0])
         if top != "audiences" and top not in sys.stdlib_module_names:
-            owners = {canonicalize_name(owner) for owner in found[top]}
+            owners = {canonicalize_name(owner) for owner in distributions()[top]}
             assert owners & required, f"{path}:{line} imports {top}, which pyproject.toml does not require"
 
 
