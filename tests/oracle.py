@@ -16,7 +16,7 @@ class Person(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """One row of a ledger."""
+    """One row of a ledger. old: whether it is older than half of a lifetime."""
 
     key: int
     ident: str
@@ -24,6 +24,7 @@ class Claim(NamedTuple):
     email: str | None
     nps: int | None
     sure: bool
+    old: bool = False
 
 
 class Refusal(NamedTuple):
@@ -57,6 +58,7 @@ class Case:
     list: str = "L"
     mode: str = "mirror"
     repeatable: bool = True
+    mortal: bool = False  # whether the provider forgets who is not sent again
 
 
 def ident(email: str | None) -> str | None:
@@ -82,6 +84,11 @@ def plan(case: Case) -> tuple[set[Change], dict[str, int]]:
             return False
         return claim is None or not claim.sure or (claim.email, claim.nps) != (person.email, person.nps)
 
+    def aged(person: Person) -> bool:
+        claim = claims.get((person.key, ident(person.email), case.list))
+        same = claim is not None and claim.sure and (claim.email, claim.nps) == (person.email, person.nps)
+        return case.mortal and claim is not None and same and claim.old
+
     def waits(person: Person) -> bool:
         here = (person.key, ident(person.email), case.list, person.email, person.nps, False)
         return here in case.refusals
@@ -98,9 +105,12 @@ def plan(case: Case) -> tuple[set[Change], dict[str, int]]:
 
     out = set()
     for key, person in wanted.items():
-        if needed(person) and not waits(person) and not frozen(key, ident(person.email)):
-            phase = 4 if any(refusal.key == key for refusal in case.refusals) else 3
-            out.add(Change(phase, "upsert", key, ident(person.email), case.list, person.email, person.nps))
+        if waits(person) or frozen(key, ident(person.email)):
+            continue
+        again = any(refusal.key == key for refusal in case.refusals)
+        for phase, verb, sent in ((3, "upsert", needed(person)), (6, "refresh", aged(person))):
+            if sent:
+                out.add(Change(phase + again, verb, key, ident(person.email), case.list, person.email, person.nps))
 
     off: dict[tuple[str, str], list[Claim]] = {}
     gone = [claim for claim in case.claims if claim not in stays]
@@ -132,6 +142,7 @@ def plan(case: Case) -> tuple[set[Change], dict[str, int]]:
         "added": len(sent - listed),
         "updated": len((sent & listed) | {change.key for change in out if change.verb == "move"}),
         "removed": len(left),
-        "waiting": sum(needed(person) and waits(person) for person in wanted.values()),
+        "refreshed": sum(change.verb == "refresh" for change in out),
+        "waiting": sum((needed(person) or aged(person)) and waits(person) for person in wanted.values()),
         "unknown": 0 if case.repeatable else sum(not claim.sure for claim in case.claims),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,8 +38,10 @@ def claims(lists, names):
     """Ledgers that a rule may have left: unique by key, identifier and list."""
     return st.lists(
         st.builds(
-            lambda key, email, nps, sure, list_id, name: Claim(key, name or ident(email), list_id, email, nps, sure),
-            *(keys, named, scores, st.sampled_from([True, True, False]), lists, names),
+            lambda key, email, nps, sure, old, list_id, name: Claim(
+                key, name or ident(email), list_id, email, nps, sure, old
+            ),
+            *(keys, named, scores, st.sampled_from([True, True, False]), st.booleans(), lists, names),
         ),
         max_size=6,
         unique_by=lambda claim: claim[:3],
@@ -63,16 +65,17 @@ repeatables = st.sampled_from([True, True, False])
 def cases(people, claims, refusals=refusals):
     """Up to eight worlds side by side, with keys and addresses of their own: one statement judges them all."""
     worlds = st.lists(st.builds(Case, people, claims, refusals), min_size=1, max_size=8)
-    return st.builds(side_by_side, worlds, modes, repeatables)
+    return st.builds(side_by_side, worlds, modes, repeatables, st.booleans())
 
 
-def side_by_side(worlds, mode, repeatable):
+def side_by_side(worlds, mode, repeatable, mortal):
     return Case(
         [apart(n, person) for n, world in enumerate(worlds) for person in world.people],
         [apart(n, claim) for n, world in enumerate(worlds) for claim in world.claims],
         [apart(n, refusal) for n, world in enumerate(worlds) for refusal in world.refusals],
         mode=mode,
         repeatable=repeatable,
+        mortal=mortal,
     )
 
 
@@ -114,22 +117,24 @@ def value(each):
 def planned(fence, case, rule):
     """What the warehouse says of a case: the outbox's rows in order, and the plan's counts."""
     written(fence, "people", case.people)
-    at = NOW.isoformat()
-    written(
-        fence, fence.warehouse.table("ledger_team__webhook"), [(*c[:3], c.sure, 1, at, *c[3:5]) for c in case.claims]
-    )
+    at = {True: (NOW - timedelta(days=250)).isoformat(), False: NOW.isoformat()}
+    rows = [(*c[:3], c.sure, 1, at[c.old], *c[3:5]) for c in case.claims]
+    written(fence, fence.warehouse.table("ledger_team__webhook"), rows)
     due = {True: "2026-02-28", False: "2026-03-02"}
     written(
         fence,
         fence.warehouse.table("refused_team__webhook"),
-        [(*r[:3], 1, due[r.due], 1, at, *r[3:5]) for r in case.refusals],
+        [(*r[:3], 1, due[r.due], 1, at[False], *r[3:5]) for r in case.refusals],
     )
     terms = replace(TERMS, list_id=case.list, mode=case.mode, repeatable=case.repeatable)
+    if case.mortal:  # runs so far apart that one takes whoever is older than half of it
+        terms = replace(terms, lifetime=timedelta(days=400), apart=timedelta(days=100))
     known = Control(rule=rule or terms.rule)
     changes = compare.changes(fence.warehouse, terms, QUERY, fence.warehouse.described(QUERY), known, NOW)
     filled = outbox.fill(fence, changes, SYNC)
     rows = fence.warehouse.run(
-        "select seq, case verb when 'release' then 1 when 'move' then 2 when 'remove' then 5 else 3 + again::int end,"
+        "select seq, case verb when 'release' then 1 when 'move' then 2 when 'remove' then 5"
+        " else case verb when 'refresh' then 6 else 3 end + again::int end,"
         f' verb, "key", ident, list, sent_email, sent_nps, had from {outbox.table(fence, 7)}'
         " where seq >= 0 order by seq"
     )
@@ -161,7 +166,8 @@ often = {"deadline": None, "derandomize": True, "suppress_health_check": [Health
 def test_the_plan_is_what_the_rules_say(fence, case):
     """
     Rows and counts of a comparison equal those of the rules in plain Python: also with shared, swapped and handed-over
-    addresses, repeated and null keys, keys with two claims, doubts, refusals, and in each mode.
+    addresses, repeated and null keys, keys with two claims, doubts, refusals, claims old enough to be sent again, in
+    each mode.
     """
     agrees(fence, case)
 

@@ -6,60 +6,42 @@ the counts: they come from the very evaluation that they describe. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from audiences.terms import Known, Terms, fields, sent
-from audiences.warehouse import Words, literal
+from audiences.terms import sent
+from audiences.whole import COUNTS, REPEATED, Whole
 
-COUNTS = (
-    "rows",  # rows of the query
-    "keyed",  # … with a key
-    "new_rows",  # … whose key has no claim
-    "new_keys",  # … such keys
-    "gone_keys",  # keys with a claim that the query does not return
-    "listed",  # keys with a claim
-    "repeated",  # keys that the query returns more than once, where that was asked
-    "nameless",  # members without any identifier
-    "added",
-    "updated",
-    "removed",
-    "waiting",  # refused before, unchanged, not yet due
-    "unknown",  # claims in doubt that only read-back or a person can resolve
-    "pending",  # members who wait for the provider's verdict
-)
-KEY = 'r."key"'  # not `"key"` alone: inside of an `exists` that would be another's
-REPEATED = 'rep as (select "key" from r where "key" is not null group by "key" having count(*) > 1)'
+UPSERT = "verb in ('upsert', 'refresh')"  # a refresh is an upsert of what the ledger holds already
+VERB = "case when o.verb = 'refresh' then 'upsert' else o.verb end"  # of an outbox row `o`, as it goes out
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """One comparison.
+class Refresh:
+    """Who is sent again though nothing differs, before the provider forgets them.
 
-    source:          the audience's SQL, or a table that holds its rows
-    types:           column of the query -> its type
-    key:             the key of a row `q` of the source, as an SQL expression
-    ledger, refused: our tables, quoted, or what stands for them; now: the moment, as an SQL literal
-    frozen:          key and ident of those who are neither sent nor lost, as a SELECT; empty: there can be nobody
-    repeated:        whether keys that the query returns more than once are looked for and left out
+    due, late: moments, as SQL literals: whose claim is older than `due` may be sent again, older than `late` is
+    share:     how much of the list one run takes beside the late, 0.0 to 1.0, the oldest first
     """
 
-    words: Words
-    terms: Terms
-    source: str
-    types: Mapping[str, str]
-    key: str
-    known: Known
+    due: str
+    late: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changes(Whole):
+    """One comparison.
+
+    ledger, refused: our tables, quoted, or what stands for them; now: the moment, as an SQL literal
+    frozen:          key and ident of those who are neither sent nor lost, as a SELECT; empty: there can be nobody
+    refresh:         who is sent again though nothing differs; None: nobody
+    """
+
     ledger: str
     refused: str
     frozen: str
     now: str
-    repeated: bool = False
-
-    @property
-    def fields(self) -> list[str]:
-        """What an outbox row carries: the fields sent now, then those sent once, which a removal may need."""
-        return [*self.terms.send, *(name for name in fields(self.known.columns) if name not in self.terms.send)]
+    refresh: Refresh | None = None
 
     def select(self) -> str:
         """The comparison with a ledger that holds someone."""
@@ -86,65 +68,6 @@ t as (
 select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key", ident, list, had, again,
   {self._each("p{i} as {sent}")} from t order by seq"""
 
-    def first(self, whole: bool = False) -> str:
-        """The short form for a ledger that holds nobody: all are new, in any order; nothing is joined or sorted.
-
-        whole: with the rows that cannot be sent
-        """
-        fit = f"{KEY} is not null and {self._ident('r')} is not null{self._once(KEY)}"
-        return f"""with r as ({self._rows()}){", " + REPEATED if self.repeated else ""}
-select row_number() over () - 1 as seq, 'upsert' as verb, "key", {self._ident("r")} as ident, {self._list} as list,
-  false as had, false as again, {self._each("c{i} as {sent}")}
-from r where {"true" if whole else fit}"""
-
-    def first_census(self, made: str = "") -> str:
-        """The counts that go with `first`: one row, COUNTS and then one for each field that is sent.
-
-        made: the table that `first` was written to, whole; without one, the audience itself is counted
-        """
-        rows, ident = self._rows(), self._ident("r")
-        if made:
-            rows, ident = f'select "key", ident, {self._each("{sent} as c{i}")} from {made}', "r.ident"
-        once = f"{KEY} is not null" + (' and rep."key" is null' if self.repeated else "")
-        named = f"count(case when {once} then {ident} end)"
-        return f"""with r as ({rows}){", " + REPEATED if self.repeated else ""}
-select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self._repeated_keys()},
-  count(case when {once} then 1 end) - {named}, {named}, 0, 0, 0, 0, 0{self._filled()}
-from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
-
-    @property
-    def _list(self) -> str:
-        return literal(self.terms.list_id)
-
-    def _each(self, pattern: str) -> str:
-        """The pattern once for each field: {i} its place, {sent} its column."""
-        return ", ".join(pattern.format(i=i, sent=sent(name)) for i, name in enumerate(self.fields))
-
-    def _ident(self, row: str) -> str:
-        columns = {name: f"{row}.c{i}" for i, name in enumerate(self.fields)}
-        return self.terms.ident(f'{row}."key"', columns)
-
-    def _once(self, key: str) -> str:
-        return f' and not exists (select 1 from rep where rep."key" = {key})' if self.repeated else ""
-
-    def _repeated_keys(self) -> str:
-        return "(select count(*) from rep)" if self.repeated else "0"
-
-    def _filled(self) -> str:
-        return "".join(f", count(c{i}) as v{i}" for i in range(len(self.terms.send)))
-
-    def _rows(self) -> str:
-        """The audience: key, c0, c1 …; a field that is no longer sent is NULL."""
-        taken = [self.words.taken(column, self.types[column]) for column in self.terms.send.values()]
-        now = [f"{column} as c{i}" for i, column in enumerate(taken)]
-        once = [
-            f"cast(null as {self.known.columns['sent_' + name]}) as c{i}"
-            for i, name in enumerate(self.fields)
-            if name not in self.terms.send
-        ]
-        # The line break: the SQL may end in a line comment.
-        return f'select {self.key} as "key", {", ".join(now + once)} from (\n{self.source}\n) as q'
-
     def _before(self, name: str) -> str:
         """What the ledger holds for a field, in the type that the query has now."""
         held, wanted = self.known.columns.get("sent_" + name), self.types.get(self.terms.send.get(name, ""))
@@ -160,10 +83,15 @@ from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
         differs = [f"s.c{i} is distinct from {self._before(name)}" for i, name in enumerate(self.terms.send)]
         if self.known.wide:
             differs += [f"{self._ident('s')} is distinct from l.ident", f"l.list <> {self._list}"]
+        same = old = ""
+        if self.refresh:
+            same = f""",
+  l.sure and not ({" or ".join(differs)}) as same, l."at" as since"""
+            old = f' or l."at" < {self.refresh.due}'
         return f"""select s."key" as sk, {after}, {self._ident("s")} as si,
-  l."key" as lk, l.ident as li, l.list as ll, l.sure as lsure, {before}
+  l."key" as lk, l.ident as li, l.list as ll, l.sure as lsure, {before}{same}
   from s full join {self.ledger} l on s."key" = l."key"
-  where s."key" is null or l."key" is null or not l.sure or {" or ".join(differs)}"""
+  where s."key" is null or l."key" is null or not l.sure or {" or ".join(differs)}{old}"""
 
     def _held(self) -> str:
         """The idents on this list that a wanted member carries; sure: acknowledged for one of them."""
@@ -178,11 +106,12 @@ from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
         """Members to send: new, changed, in doubt, or under another ident; whether one waits after a refusal."""
         known = "and ".join(f"f.{sent(name)} is not distinct from j.c{i} " for i, name in enumerate(self.terms.send))
         sure = f'select 1 from {self.ledger} l where l."key" = sk and l.sure'
-        only_new = f" and not exists ({sure})" if self.terms.mode == "add" else ""
+        same, since = ("same or ", ", same, case when same then since end as since") if self.refresh else ("", "")
+        only_new = f" and ({same}not exists ({sure}))" if self.terms.mode == "add" else ""
         # Joins, for a claim and a refusal are unique: PostgreSQL would look each `exists` up row by row.
         return f"""select distinct sk, si, {self._each("c{i}")}, lk is not null as had, f."key" is not null as again,
   coalesce(f.ident = si and f.list = {self._list} and {known}and f.retry_at > {self.now}, false) as waits,
-  {self._frozen("sk", "si")} as frozen
+  {self._frozen("sk", "si")} as frozen{since}
   from j left join near n on n."key" = sk and n.ident = si and n.list = {self._list}
     left join {self.refused} f on f."key" = sk
   where si is not null and (lk is null or (si = li and ll = {self._list}) or n."key" is null){only_new}"""
@@ -197,15 +126,15 @@ from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
         return f'(exists ({doubt} u."key" = {key}) or exists ({doubt} u.ident = {ident}))'
 
     def _todo(self) -> str:
-        """phase 1 release, 2 move, 3 upsert, 4 upsert of those refused before, 5 remove.
+        """phase 1 release, 2 move, 3 upsert, 4 upsert of those refused before, 5 remove, 6 and 7 refresh, like 3 and 4.
 
         Released is also who was refused, never got on the list, and is not wanted any more.
         """
         out = f"""select 3 + cast(again as integer) as phase, 'upsert' as verb, sk as "key", si as ident,
-    {self._list} as list, had, again, {self._each("c{i} as p{i}")} from want where not waits and not frozen
+    {self._list} as list, had, again, {self._each("c{i} as p{i}")} from want where {self._sendable()}
   union all select 1, 'release', f."key", f.ident, f.list, false, false, {self._each("null")} from {self.refused} f
     where not exists (select 1 from r where r."key" = f."key")
-      and not exists (select 1 from {self.ledger} l where l."key" = f."key")"""
+      and not exists (select 1 from {self.ledger} l where l."key" = f."key"){self._refreshed()}"""
         before = self._each("p{i}")
         if self.terms.mode != "mirror":
             return out
@@ -216,6 +145,20 @@ from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
     lk, li, ll, true, false, {before} from (
       select g.*, row_number() over (partition by li, ll order by moved desc, lk) as nth from leaving g
       where not kept and not {self._frozen("lk", "li")}) g where nth = 1"""
+
+    def _sendable(self) -> str:
+        """The condition that a row of `want` may be sent, and is no refresh."""
+        return "not waits and not frozen" + (" and same is not true" if self.refresh else "")
+
+    def _refreshed(self) -> str:
+        """Of the members whose claims are old, sure and equal those whom this run sends again."""
+        if not self.refresh:
+            return ""
+        most = f"ceil({self.refresh.share:.9f} * (select count(*) from {self.ledger}))"
+        return f"""
+  union all select 6 + cast(again as integer), 'refresh', sk, si, {self._list}, had, again, {self._each("c{i}")} from (
+    select w.*, row_number() over (order by since, sk) as nth from want w where same and not waits and not frozen) w
+    where nth <= {most} or since < {self.refresh.late}"""
 
     def _census(self) -> str:
         """COUNTS as one text, and behind them how many values each sent field has."""
@@ -231,6 +174,7 @@ from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
             "added": "(select count(distinct \"key\") from todo where verb = 'upsert' and not had)",
             "updated": "(select count(distinct \"key\") from todo where verb = 'move' or (verb = 'upsert' and had))",
             "removed": self._removed(),
+            "refreshed": "(select count(*) from todo where verb = 'refresh')" if self.refresh else "0",
             "waiting": "(select count(*) from want where waits)",
             "unknown": "0" if self.terms.repeatable else f"(select count(*) from {self.ledger} where not sure)",
             "pending": '(select count(distinct "key") from doubt)' if self.terms.judged_within else "0",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from audiences import cron
 from audiences.audience import Audience
-from audiences.changes import Changes
+from audiences.changes import Changes, Refresh
 from audiences.control import Control
 from audiences.errors import DefinitionError
 from audiences.project import Binding
 from audiences.terms import SENT, Known, Terms, sent
+from audiences.theirs import theirs
 from audiences.warehouse import Warehouse, Words, literal, quoted
 
 KINDS = ("ledger", "refused", "pending")
@@ -20,6 +22,8 @@ KINDS = ("ledger", "refused", "pending")
 def terms(audience: Audience, binding: Binding, types: Mapping[str, str], list_id: str) -> Terms:
     """The terms of a sync, its columns as the query names them. DefinitionError for one that it does not return."""
     sync = binding.sync
+    with theirs(binding.connector):
+        lifetime = binding.connector.lasts(binding.options)
     return Terms(
         sync.table,
         tuple(column(audience, part, types) for part in audience.key),
@@ -29,6 +33,8 @@ def terms(audience: Audience, binding: Binding, types: Mapping[str, str], list_i
         sync.mode,
         binding.connector.repeatable,
         binding.connector.judged_within,
+        lifetime,
+        cron.apart(audience.schedule, audience.timezone) if lifetime else timedelta(0),
     )
 
 
@@ -57,7 +63,19 @@ def changes(
     refused = shaped(warehouse, f"refused_{terms.table}", waiting)
     pending = shaped(warehouse, f"pending_{terms.table}", {"key": key_type, "ident": words.text})
     held = frozen(terms, ledger, pending, now)
-    return Changes(words, terms, source, types, key, found, ledger, refused, held, moment(now))
+    again = refresh(terms, now)
+    return Changes(words, terms, source, types, key, found, ledger, refused, held, moment(now), again)
+
+
+def refresh(terms: Terms, now: datetime) -> Refresh | None:
+    """Who is sent again though nothing differs: from half of the lifetime on, so many a run that all have come round
+    by three quarters of it. Whoever is older than that is sent whatever their number: nobody is forgotten while runs
+    are no further apart than the last quarter.
+    """
+    if not terms.lifetime:
+        return None
+    share = min(1.0, 4 * (terms.apart / terms.lifetime))
+    return Refresh(moment(now - terms.lifetime / 2), moment(now - 3 * terms.lifetime / 4), share)
 
 
 def frozen(terms: Terms, ledger: str, pending: str, now: datetime) -> str:

@@ -43,6 +43,14 @@ def fields(schedule: str) -> str:
     return " ".join(parts)
 
 
+def apart(schedule: str, timezone: str) -> timedelta:
+    """How long it is from one moment of a line to the next: the mean of ten."""
+    last = first = after(schedule, timezone, _ANY_DAY)
+    for _ in range(10):
+        last = after(schedule, timezone, last)
+    return (last - first) / 10
+
+
 def after(schedule: str, timezone: str, moment: datetime) -> datetime:
     """The first moment after `moment`, in UTC, at which cron would run a line in a zone.
 

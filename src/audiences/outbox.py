@@ -10,15 +10,18 @@ from typing import Any
 
 from audiences.audience import Sync
 from audiences.batch import Phase, Rows
-from audiences.changes import COUNTS, Changes
+from audiences.changes import VERB, Changes
 from audiences.control import Fence
 from audiences.member import Member
 from audiences.plan import Plan
 from audiences.ranges import Range
 from audiences.terms import fields, sent
 from audiences.warehouse import Warehouse
+from audiences.whole import COUNTS
 
 Row = tuple[Any, ...]
+SAME: tuple[str, ...] = ("rows", "listed", "added", "updated", "removed", "refreshed", "repeated", "nameless")
+SAME += ("waiting", "unknown", "pending")  # what a census and a plan call by one name
 MEMBER: Callable[[Row], Member] = partial(tuple.__new__, Member)  # Member(*row), by no line of Python
 
 
@@ -130,10 +133,13 @@ class Reader:
         return [sent(name) for name in self._fields()]
 
     def phases(self) -> list[Phase]:
-        """What is delivered one after the other: releases, moves, upserts, those of the refused, removals."""
+        """What is delivered one after the other: releases, moves, upserts, those of the refused, removals, refreshes.
+
+        A refresh is an upsert on its way.
+        """
         found = self.fence.warehouse.run(
-            "select verb, again, min(seq), max(seq), case when min(list) = max(list) then min(list) end"
-            f" from {table(self.fence, self.outbox)} where seq >= 0 group by verb, again order by min(seq)"
+            f"select {VERB}, again, min(seq), max(seq), case when min(list) = max(list) then min(list) end"
+            f" from {table(self.fence, self.outbox)} o where seq >= 0 group by verb, again order by min(seq)"
         )
         return [Phase(*row) for row in found]
 
@@ -198,10 +204,9 @@ def _repeats(found: dict[str, int]) -> bool:
 def _plan(sync: Sync, changes: Changes, row: Sequence[object]) -> Plan:
     found = _counts(row)
     filled = [int(str(value)) for value in row[len(COUNTS) :]]
-    same = ("rows", "listed", "added", "updated", "removed", "repeated", "nameless", "waiting", "unknown", "pending")
     return Plan(
         sync,
         keyless=found["rows"] - found["keyed"],
         filled=dict(zip(changes.terms.send, filled, strict=True)),
-        **{name: found[name] for name in same},
+        **{name: found[name] for name in SAME},
     )

@@ -19,6 +19,7 @@ class Plan:
     rows:     what the query returned
     listed:   members that have a claim in the ledger
     keyless, repeated, nameless: set aside, for no key, a key that comes more than once, no identifier
+    refreshed: sent again though nothing differs, before the provider forgets them; they count in no guard
     waiting:  refused before, unchanged, and not yet due again
     unknown:  claims that only read-back or a person can resolve
     pending:  members whom the provider has taken in and not judged yet; they are sent nothing until it has
@@ -31,6 +32,7 @@ class Plan:
     added: int = 0
     updated: int = 0
     removed: int = 0
+    refreshed: int = 0
     keyless: int = 0
     repeated: int = 0
     nameless: int = 0
@@ -119,6 +121,8 @@ class Plan:
             (self.nameless, "without an identifier"),
         )
         notes = [f"set aside: {', '.join(f'{n:,} {what}' for n, what in aside if n)}"] if self.set_aside else []
+        if self.refreshed:
+            notes.append(f"↻ {self.refreshed:,} sent again, before the destination forgets them")
         if self.waiting:
             notes.append(f"waiting: {self.waiting:,} refused before and unchanged (audiences refused {self.sync.name})")
         if self.unknown:

@@ -17,7 +17,7 @@ from audiences.state import State
 WHOLE = ("delivered", "unchanged")  # how a run ends that left nothing to do
 GOOD = (*WHOLE, "accepted")
 BAD = ("failed", "guarded")  # … and that someone must look at; the other words mean: put off
-NUMBERS = ("listed", "added", "updated", "removed", "set_aside")
+NUMBERS = ("listed", "added", "updated", "removed", "refreshed", "set_aside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Run:
     remedy:    what to do about that
     newly_refused, not_removed: of `refused` those whom this run was the first to send; whom it could not remove
     unnamed:   members whom the provider refused without saying whom; they are among the delivered
+    refreshed: members planned to be sent again, though nothing differed
     """
 
     id: str
@@ -73,6 +74,7 @@ class Run:
     newly_refused: int = 0
     not_removed: int = 0
     unnamed: int = 0
+    refreshed: int = 0
 
     @property
     def good(self) -> bool:

@@ -24,6 +24,8 @@ class Terms:
     identity: the fields that make up an identifier, and their forms; none: the key
     list_id:  the list at the destination
     judged_within: the longest that a batch with a ticket waits for its verdict; none: there are no tickets
+    lifetime: after which the provider forgets a member who is not sent again; None: never
+    apart:    time between two runs, by the schedule; what a lifetime is judged by
     """
 
     table: str
@@ -34,6 +36,8 @@ class Terms:
     mode: Mode = "mirror"
     repeatable: bool = True
     judged_within: timedelta = timedelta(0)
+    lifetime: timedelta | None = None
+    apart: timedelta = timedelta(0)
 
     @property
     def rule(self) -> str:

@@ -59,7 +59,8 @@ def went(run: Run) -> str:
 
 def change(run: Run) -> str:
     """What a run planned."""
-    return f"+ {run.added:,}  ~ {run.updated:,}  − {run.removed:,}  of {run.listed:,}"
+    again = f"  ↻ {run.refreshed:,}" if run.refreshed else ""
+    return f"+ {run.added:,}  ~ {run.updated:,}  − {run.removed:,}{again}  of {run.listed:,}"
 
 
 def shown(commit: str | None) -> str:

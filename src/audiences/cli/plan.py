@@ -29,6 +29,7 @@ COUNTS = (
     "added",
     "updated",
     "removed",
+    "refreshed",
     "keyless",
     "repeated",
     "nameless",
@@ -192,5 +193,5 @@ def close(shown: Sequence[Shown], names: Sequence[str]) -> Iterator[str]:
     if not plans:
         return
     yield f"\nPlan: {added:,} to add, {updated:,} to update, {removed:,} to remove. Nothing was sent."
-    if added or updated or removed:
+    if added or updated or removed or any(plan.refreshed for plan in plans):
         yield f"To send it: audiences sync {' '.join(names) or '--all'}"

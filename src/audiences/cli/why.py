@@ -56,7 +56,7 @@ class Case:
     def left_with_another(self) -> bool:
         """Whether they were put on the list, and taken off by a change that names another member."""
         last = self.events[-1] if self.events else None
-        return bool(last and last.verb in ("add", "update") and last.answer in ON_LIST and not self.listed)
+        return bool(last and last.verb in ("add", "update", "refresh") and last.answer in ON_LIST and not self.listed)
 
 
 @click.command("why", cls=output.Speaking)

@@ -32,7 +32,7 @@ OF_A_RUN: Mapping[str, tuple[str, str]] = {  # name -> what it is, and the colum
     "audiences_pending_members": ("Members that the provider has taken in and not judged yet.", "pending"),
     "audiences_unknown_claims": ("Claims of unknown outcome, which wait for someone's word.", "unknown"),
 }
-CHANGES = ("added", "updated", "removed")
+CHANGES = ("added", "updated", "removed", "refreshed")
 
 
 class Metrics:

@@ -61,6 +61,7 @@ run = Table(
             "size",  # members listed after it
             *("newly_refused", "not_removed"),  # by this run: members; members, or old addresses of theirs
             "unnamed",  # by this run, too: members whom the provider refused without saying whom
+            "refreshed",  # as planned
         )
     ),
     Column("revision", String),  # the git commit of the definition

@@ -1,4 +1,4 @@
-"""Of each run how many members the provider refused without saying whom."""
+"""Of each run how many members the provider refused without saying whom, and how many were to be sent again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,6 @@ down_revision = "4"
 
 
 def upgrade() -> None:
-    """Add a column of `run`."""
-    op.add_column("run", sa.Column("unnamed", sa.Integer(), nullable=False, server_default="0"))
+    """Add columns of `run`."""
+    for name in ("unnamed", "refreshed"):
+        op.add_column("run", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
