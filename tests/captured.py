@@ -51,8 +51,12 @@ def told_by(name: str, sent: Mapping[str, Any]) -> tuple[httpx.Request, list[tup
     """What an SDK sent: without its body, the parameters, the body's value."""
     there = httpx.Request(sent["method"], sent["url"], headers=sent["headers"])
     query, body = there.url.params.multi_items(), sent["body"]
+    if (token := NAMED[name].get("token")) and token in there.url.params:
+        there.headers["authorization"] = f"Bearer {there.url.params[token]}"
+        query = [each for each in query if each[0] != token]
     if _media(there) == FORM:
         body = dict(parse_qsl(body, keep_blank_values=True))
+        body |= {each: json.loads(body[each]) for each in NAMED[name].get("json", ()) if each in body}
         if field := NAMED[name].get("field"):
             query, body = [*query, *((k, v) for k, v in body.items() if k != field)], json.loads(body[field])
     return there, query, body

@@ -12,6 +12,7 @@ import orjson
 import pytest
 import yaml
 
+import codegen
 import specification
 import swagger
 from specification import Specification
@@ -54,12 +55,18 @@ def load(connector: str, where: Path) -> Specification:
         assert path.is_file(), f"{path} is missing; it is {each['source']}"
         content = path.read_bytes()
         assert sha256(content).hexdigest() == each["sha256"], f"{path} is not the file that was read: {each['source']}"
-        document = _parsed(path, content)
+        document = _raised(_parsed(path, content), path)
         version = str(document["info"]["version"])
         assert version == each.get("version"), f'write version = "{version}" below {each["file"]} in the list'
-        whole = swagger.raised(document) if "swagger" in document else document
-        operations += specification.read(whole, each.get("servers", ()))
+        operations += specification.read(document, each.get("servers", ()))
     return Specification(operations)
+
+
+def _raised(document: dict, path: Path) -> dict:
+    """A document in the words of OpenAPI 3.0, whatever its own are."""
+    if "apis" in document:
+        return codegen.raised(document, path.stem)
+    return swagger.raised(document) if "swagger" in document else document
 
 
 def _parsed(path: Path, content: bytes) -> dict:

@@ -37,6 +37,7 @@ HOSTS = {
     "loops": {"app.loops.so"},
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mailerlite": {"connect.mailerlite.com"},
+    "meta_ads": {"graph.facebook.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
     "moengage": {"api-02.moengage.com", "api-101.moengage.com"},
     "onesignal": {"api.onesignal.com"},
