@@ -80,10 +80,25 @@ def test_a_hashed_column_is_said_to_be_one():
     It travels as it is, and what is no hash is refused: nothing is hashed twice, and no plain value goes out.
     """
     board = made(["email"], hashed=["email"])
-    receipt = board.upsert("list", [Member("1", {"email": sha("a@x")}), Member("2", {"email": "a@example.com"})])
+    form = board.sent_kinds(board.options, ["email"])["email"].rules[0].form
+    members = [Member(n, {"email": form.of(value)}) for n, value in (("1", f" {sha('a@x').upper()}"), ("2", "a@x"))]
+    receipt = board.upsert("list", members)
 
     assert board.sent == [("email", sha("a@x"))]
     assert receipt.rejected["2"].startswith("email is no SHA-256")
+
+
+def test_what_was_sent_before_leaves_as_it_came():
+    """
+    A sync that has changed what it says of a column, or sends it no more, removes what it sent by what that was.
+    """
+    now_hashed, now_plain, gone = made(["email"], hashed=["email"]), made(["email"]), made(["customer"])
+    plain, marked = Member("1", {"email": "a@example.com"}), Member("1", {"email": f"sha256:{sha('a@example.com')}"})
+
+    for board in (now_hashed, now_plain, gone):
+        for member in (plain, marked):
+            assert not board.remove("list", [member]).rejected
+            assert board.sent == [("email", sha("a@example.com"))]
 
 
 def test_letters_that_the_warehouse_left_large_are_refused():

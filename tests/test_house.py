@@ -52,7 +52,7 @@ FLOORS: tuple[set[str], ...] = (
         "terms",
         "tracking",
     },
-    {"whole"},
+    {"claims", "whole"},
     {"__init__", "account", "changes", "definition", "send", "verdicts"},
     {"deliver", "history", "ledger", "outbox", "project", "theirs"},
     {"book", "compare", "pending", "settle", "unknown"},

@@ -161,6 +161,7 @@ def test_a_value_has_one_form(rule, value, expected):
         (PHONE_PLUS, "030 1234567"),
         (PHONE_PLUS, "+49 800 FLOWERS"),
         (PHONE_PLUS, "+1 234"),
+        (PHONE_PLUS, "+4912"),
         (MADID, "00000000-0000-0000-0000-000000000000"),
         (NAME_META, "- 3 -"),
         (NAME_META, "Vale\u0301ry"),

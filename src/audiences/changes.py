@@ -162,6 +162,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
 
     def _census(self) -> str:
         """COUNTS as one text, and behind them how many values each sent field has."""
+        willing = self.terms.willing("j", self.fields)
         parts = {
             "rows": "n.whole",
             "keyed": "n.keyed",
@@ -170,7 +171,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "gone_keys": f"(select count(distinct lk) from j where sk is null{self._once('lk')})",
             "listed": f'(select count(distinct "key") from {self.ledger})',
             "repeated": self._repeated_keys(),
-            "nameless": "(select count(distinct sk) from j where sk is not null and si is null)",
+            "nameless": f"(select count(distinct sk) from j where sk is not null and si is null and {willing})",
             "added": "(select count(distinct \"key\") from todo where verb = 'upsert' and not had)",
             "updated": "(select count(distinct \"key\") from todo where verb = 'move' or (verb = 'upsert' and had))",
             "removed": self._removed(),
@@ -178,6 +179,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "waiting": "(select count(*) from want where waits)",
             "unknown": "0" if self.terms.repeatable else f"(select count(*) from {self.ledger} where not sure)",
             "pending": '(select count(distinct "key") from doubt)' if self.terms.judged_within else "0",
+            "unconsented": f"(select count(distinct sk) from j where sk is not null and not {willing})",
         }
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
         counts += [f"cast(n.v{i} as varchar)" for i in range(len(self.terms.send))]

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from audiences import cron
 from audiences.audience import Audience
 from audiences.changes import Changes, Refresh
+from audiences.claims import Asked, claims
 from audiences.control import Control
 from audiences.errors import DefinitionError
+from audiences.hashed import Hashed
 from audiences.project import Binding
 from audiences.terms import SENT, Known, Terms, sent
 from audiences.theirs import theirs
@@ -19,22 +21,34 @@ from audiences.warehouse import Warehouse, Words, literal, quoted
 KINDS = ("ledger", "refused", "pending")
 
 
-def terms(audience: Audience, binding: Binding, types: Mapping[str, str], list_id: str) -> Terms:
-    """The terms of a sync, its columns as the query names them. DefinitionError for one that it does not return."""
-    sync = binding.sync
-    with theirs(binding.connector):
-        lifetime = binding.connector.lasts(binding.options)
+def asked(warehouse: Warehouse, audience: Audience, binding: Binding, source: str, types: Mapping[str, str]) -> Asked:
+    """What a sync reads of `source`, the audience's rows. DefinitionError for a column that it does not return."""
+    key = tuple(column(audience, part, types) for part in audience.key)
+    send = {name: column(audience, wanted, types) for name, wanted in binding.sync.send.items()}
+    if not issubclass(binding.connector, Hashed):
+        return Asked(source, types, key, send)
+    consents = binding.connector.consented(binding.options, tuple(send))
+    kinds = binding.connector.sent_kinds(binding.options, tuple(send))
+    return claims(warehouse.words, Asked(source, types, key, send, consents), kinds)
+
+
+def terms(audience: Audience, binding: Binding, asked: Asked, list_id: str) -> Terms:
+    """The terms of a sync."""
+    sync, connector = binding.sync, binding.connector
+    with theirs(connector):
+        lifetime = connector.lasts(binding.options)
     return Terms(
         sync.table,
-        tuple(column(audience, part, types) for part in audience.key),
-        {name: column(audience, wanted, types) for name, wanted in sync.send.items()},
+        asked.key,
+        asked.send,
         binding.identity,
         list_id,
         sync.mode,
-        binding.connector.repeatable,
-        binding.connector.judged_within,
+        connector.repeatable,
+        connector.judged_within,
         lifetime,
         cron.apart(audience.schedule, audience.timezone) if lifetime else timedelta(0),
+        asked.consents,
     )
 
 

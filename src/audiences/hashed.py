@@ -16,9 +16,7 @@ from audiences.connector import Category, Connector
 from audiences.errors import DefinitionError
 from audiences.identity import Form
 from audiences.member import Member
-from audiences.normal import HEX, Rule
-
-GRANTED = frozenset({"granted", "true"})  # of a text, in any case; a boolean as its engine writes it
+from audiences.normal import HEX, MARK, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,8 @@ class Identified(NamedTuple):
 class Hashed(Connector):
     """A list of identifiers. `identified` turns a batch into what is sent; the verbs are written over that.
 
-    consents: sent fields that must be true or "granted" in every row that is sent; where the sync does not send one,
-              an option of the same name may say it once for all
+    consents: what everyone who is sent must have given. A sync either sends a field of that name, whose column holds
+              true or "granted" for who has, or says it once for all by an option of that name, `Literal["granted"]`
     """
 
     kinds: ClassVar[Mapping[str, Kind]]
@@ -68,7 +66,8 @@ class Hashed(Connector):
 
     def __init__(self, settings: Any, options: Any, http: Any, send: Iterable[str] = (), outbox: str = ""):
         super().__init__(settings, options, http, send, outbox)
-        self.sorts = self.sent_kinds(options, tuple(send))
+        # Also those that are sent no more, for they may have to leave.
+        self.sorts = {name: _ruled(kind, options, ()) for name, kind in self.kinds.items()}
 
     def __init_subclass__(cls, **more: Any):
         super().__init_subclass__(**more)
@@ -78,8 +77,22 @@ class Hashed(Connector):
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
         """The identifying fields that are sent. The warehouse gives them in normal form: they compare as they are."""
+        cls.consented(options, send)
         found = cls.sent_kinds(options, send)
         return {name: Form("exact", label=name) for name in sorted(_rules(found).keys() & {*send})}
+
+    @classmethod
+    def consented(cls, options: Any, send: Sequence[str]) -> tuple[str, ...]:
+        """The consents that columns say. DefinitionError for one that nothing says, or both a column and an option."""
+        for name in sorted(cls.consents):
+            given = getattr(options, name, None)
+            if (name in send) == (given is not None):
+                raise DefinitionError(
+                    f"{name} is said twice" if given else f"nothing says who has given the consent {name}",
+                    do=f'send a column as {name}, true or "granted" for who has; or, where everyone has,'
+                    f' write {name} = "granted" in the section',
+                )
+        return tuple(sorted(cls.consents & {*send}))
 
     @classmethod
     def sent_kinds(cls, options: Any, send: Sequence[str]) -> Mapping[str, Kind]:
@@ -98,7 +111,7 @@ class Hashed(Connector):
             raise DefinitionError(
                 f"hashed names {unfit[0]!r}, which is not sent, or not as a hash", do=f"name some of: {', '.join(fit)}"
             )
-        return {name: _ruled(kind, options) for name, kind in found.items()}
+        return {name: _ruled(kind, options, options.hashed) for name, kind in found.items()}
 
     def identified(self, members: Sequence[Member]) -> tuple[list[Identified], dict[str, str]]:
         """The identifiers of a batch, in its order; and key -> reason for each member who has none that can be sent."""
@@ -113,7 +126,7 @@ class Hashed(Connector):
     def _of(self, member: Member) -> list[Identified]:
         held = {name: text for name, value in member.fields.items() if (text := "" if value is None else str(value))}
         found = [
-            Identified(member, name, tuple(_values(kind, held)))
+            Identified(member, name, tuple(self._values(kind, held)))
             for name, kind in self.sorts.items()
             if all(field in held or field in kind.optional for field in kind.fields)
         ]
@@ -121,14 +134,15 @@ class Hashed(Connector):
             raise ValueError("has no identifier")
         return found
 
-
-def _values(kind: Kind, held: Mapping[str, str]) -> Iterator[str]:
-    for field, rule in zip(kind.fields, kind.rules, strict=True):
-        text = held.get(field, "")
-        try:
-            yield rule.sent(_lowered(text, rule)) if text else ""
-        except ValueError as error:
-            raise ValueError(f"{field} {error}") from None
+    def _values(self, kind: Kind, held: Mapping[str, str]) -> Iterator[str]:
+        for field, rule in zip(kind.fields, kind.rules, strict=True):
+            text = held.get(field, "")
+            try:
+                # What leaves may have been sent before the sync said otherwise of the column: only the mark is sure.
+                ready = rule.hashed and (text.startswith(MARK) or (field in self.options.hashed and len(text) == 64))
+                yield (HEX if ready else rule).sent(_lowered(text, rule)) if text else ""
+            except ValueError as error:
+                raise ValueError(f"{field} {error}") from None
 
 
 def _lowered(text: str, rule: Rule) -> str:
@@ -141,14 +155,14 @@ def _lowered(text: str, rule: Rule) -> str:
     return text
 
 
-def _ruled(kind: Kind, options: Any) -> Kind:
+def _ruled(kind: Kind, options: Any, hashed: Sequence[str]) -> Kind:
     """A kind by the rules of this sync: of its country, and of its columns that are hashed already."""
     try:
         here = [rule.within(options.region) for rule in kind.rules]
     except ValueError as error:
         raise DefinitionError(f"region: {error}", do='write two capital letters, as in region = "DE"') from None
     pairs = zip(kind.fields, here, strict=True)
-    return replace(kind, rules=tuple(HEX if name in options.hashed else rule for name, rule in pairs))
+    return replace(kind, rules=tuple(HEX if name in hashed else rule for name, rule in pairs))
 
 
 def _rules(kinds: Mapping[str, Kind]) -> dict[str, Rule]:

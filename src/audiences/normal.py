@@ -24,6 +24,7 @@ BLANKS = (
     "\u2028\u2029\u202f\u205f\u3000\u200b\ufeff"
 )
 NO_LETTERS = BLANKS + string.digits + string.punctuation + "´‘’‚‛“”„‟«»‹›‐‑‒–—―…·•¡¿°ºª\u00ad\u200e\u200f"
+MARK = "sha256:"
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _GMAIL = ("@gmail.com", "@googlemail.com")
@@ -96,6 +97,18 @@ class TwoDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """Said to be a hash. The ledger keeps the mark: what was sent as a hash leaves as one, whatever is sent by then."""
+
+    def of(self, text: str) -> str:
+        return text if not text or text.startswith(MARK) else f"{MARK}{text}"
+
+    def sql(self, text: str) -> str:
+        there = f"{text} = '' or substr({text}, 1, {len(MARK)}) = '{MARK}'"
+        return f"case when {there} then {text} else '{MARK}' || {text} end"
+
+
+@dataclass(frozen=True, slots=True)
 class FiveOfNine:
     """A ZIP code of the United States without its last four digits: 94025-1234."""
 
@@ -137,6 +150,13 @@ def _letters(text: str) -> str:
 def _like(pattern: str, words: str) -> Callable[[str], str]:
     whole = re.compile(pattern)
     return lambda text: text if whole.fullmatch(text) else _refused(words)
+
+
+def _hex(text: str) -> str:
+    found = text.removeprefix(MARK)
+    if not re.fullmatch("[0-9a-f]{64}", found):
+        raise ValueError("is no SHA-256 of 64 hex digits; hash it, or take it out of hashed")
+    return found
 
 
 def _device(text: str) -> str:
@@ -197,4 +217,4 @@ HANDLE = Rule(
     Form("handle", (Lower(), Without("@"), Trim(BLANKS))), _like("[a-z0-9_]{1,15}", "is no handle, as AdsAPI")
 )
 # For a column that the sync's option `hashed` names: it holds what a platform's rule comes to.
-HEX = Rule(_CASELESS, _like("[0-9a-f]{64}", "is no SHA-256 of 64 hex digits; hash it, or take it out of hashed"), False)
+HEX = Rule(Form("hashed", (Trim(BLANKS), Lower(), Marked())), _hex, hashed=False)

@@ -21,7 +21,7 @@ from audiences.whole import COUNTS
 
 Row = tuple[Any, ...]
 SAME: tuple[str, ...] = ("rows", "listed", "added", "updated", "removed", "refreshed", "repeated", "nameless")
-SAME += ("waiting", "unknown", "pending")  # what a census and a plan call by one name
+SAME += ("waiting", "unknown", "pending", "unconsented")  # what a census and a plan call by one name
 MEMBER: Callable[[Row], Member] = partial(tuple.__new__, Member)  # Member(*row), by no line of Python
 
 
@@ -209,4 +209,5 @@ def _plan(sync: Sync, changes: Changes, row: Sequence[object]) -> Plan:
         keyless=found["rows"] - found["keyed"],
         filled=dict(zip(changes.terms.send, filled, strict=True)),
         **{name: found[name] for name in SAME},
+        counts="identifiers" if changes.terms.labelled else "members",
     )

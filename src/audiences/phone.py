@@ -17,6 +17,9 @@ PUNCTUATION = (
 )
 
 
+SHORTEST = len("+6834000")  # no shorter number is dialled from abroad; the library lets those of a town pass
+
+
 @dataclass(frozen=True, slots=True)
 class Without:
     """Without these characters, wherever they stand."""
@@ -118,6 +121,6 @@ def judged(text: str) -> str:
     except phonenumbers.NumberParseException:
         raise ValueError("is no telephone number; write it as +49…") from None
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    if written != text or not phonenumbers.is_possible_number(number):
+    if written != text or len(text) < SHORTEST or not phonenumbers.is_possible_number(number):
         raise ValueError("is no telephone number that can be read surely; write it as +49…")
     return text

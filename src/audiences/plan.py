@@ -16,6 +16,7 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 class Plan:
     """Counts of members; one who moves or changes list counts once, as updated.
 
+    counts:   what they are of, where the destination knows no members: "identifiers"
     rows:     what the query returned
     listed:   members that have a claim in the ledger
     keyless, repeated, nameless: set aside, for no key, a key that comes more than once, no identifier
@@ -23,6 +24,7 @@ class Plan:
     waiting:  refused before, unchanged, and not yet due again
     unknown:  claims that only read-back or a person can resolve
     pending:  members whom the provider has taken in and not judged yet; they are sent nothing until it has
+    unconsented: set aside, for a consent that the destination asks for is not given; removed if there
     filled:   destination field -> how many rows have a value
     """
 
@@ -40,6 +42,8 @@ class Plan:
     unknown: int = 0
     pending: int = 0
     unsettled: int = 0
+    unconsented: int = 0
+    counts: str = "members"
     filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -48,7 +52,7 @@ class Plan:
 
     @property
     def set_aside(self) -> int:
-        return self.keyless + self.repeated + self.nameless
+        return self.keyless + self.repeated + self.nameless + self.unconsented
 
     def check(
         self,
@@ -87,14 +91,14 @@ class Plan:
     def _check_most(self, guard: Guard) -> None:
         if guard.most is not None and self.changed > guard.most:
             raise UnsafePlan(
-                f"{self.title} would change {self.changed:,} members; its guard allows {guard.most:,} a run",
+                f"{self.title} would change {self.changed:,} {self.counts}; its guard allows {guard.most:,} a run",
                 do=f"look: audiences plan {self.sync.name}; if it is right, raise most under [guard]",
             )
 
     def _stopped(self, verb: str, count: int, share: float, why: str) -> UnsafePlan:
         reason = f" ({why})" if why else ""
         return UnsafePlan(
-            f"{self.title} would {verb} {count:,} of {self.listed:,} members ({count / self.listed:.0%});"
+            f"{self.title} would {verb} {count:,} of {self.listed:,} {self.counts} ({count / self.listed:.0%});"
             f" its guard allows {share:.0%}{reason}",
             do=f"look: audiences plan {self.sync.name}; if it is right: audiences sync {self.sync.name} --force",
         )
@@ -107,7 +111,7 @@ class Plan:
         lines = [
             self.title,
             f"  + {self.added:,} added   ~ {self.updated:,} updated   − {self.removed:,} removed"
-            f"   of {self.listed:,} listed",
+            f"   of {self.listed:,} listed{'' if self.counts == 'members' else f' {self.counts}'}",
             *(f"  {note}" for note in self.notes),
         ]
         return "\n".join(lines)
@@ -119,6 +123,7 @@ class Plan:
             (self.keyless, "without a key"),
             (self.repeated, "with a key that the query returns more than once"),
             (self.nameless, "without an identifier"),
+            (self.unconsented, "without consent"),
         )
         notes = [f"set aside: {', '.join(f'{n:,} {what}' for n, what in aside if n)}"] if self.set_aside else []
         if self.refreshed:

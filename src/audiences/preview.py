@@ -16,12 +16,12 @@ from audiences.warehouse import Warehouse
 
 def preview(warehouse: Warehouse, audience: Audience, binding: Binding, now: datetime) -> tuple[Plan, Changes]:
     """The plan of a sync as it would be now, and the comparison behind it: no lease, no schema, no table, no call."""
-    types = warehouse.described(audience.select)
+    asked = compare.asked(warehouse, audience, binding, audience.select, warehouse.described(audience.select))
     table = rename.known_as(warehouse, binding.sync)
     known = control.read(warehouse, table)
     compare.same_key(audience, known)
-    terms = replace(compare.terms(audience, binding, types, planned_list(binding, known)), table=table)
-    changes = compare.changes(warehouse, terms, audience.select, types, known, now)
+    terms = replace(compare.terms(audience, binding, asked, planned_list(binding, known)), table=table)
+    changes = compare.changes(warehouse, terms, asked.source, asked.types, known, now)
     plan = outbox.count(warehouse, changes, binding.sync)
     return replace(plan, unsettled=unsettled(warehouse, table, known)), changes
 

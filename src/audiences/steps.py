@@ -30,6 +30,7 @@ from audiences import (
 from audiences.audience import Audience
 from audiences.batch import Verdict
 from audiences.book import Book
+from audiences.claims import Asked
 from audiences.connector import Connector
 from audiences.control import Control, Fence
 from audiences.deliver import Delivery
@@ -55,6 +56,7 @@ class Steps:
     begun: str  # this run, as the state database names it
     stale: StaleSource | None = None  # why the source must not be read; what is open is settled all the same
     result: Result = field(init=False)
+    asked: Asked = field(init=False)
 
     def __post_init__(self) -> None:
         self.result = Result(self.binding)
@@ -142,8 +144,9 @@ class Steps:
             key=self.audience.key_columns,
         )
         control.alone(fence.warehouse, sync, list_id)
-        terms = compare.terms(self.audience, self.binding, self.types, list_id)
-        ledger.create(fence.warehouse, terms, self.types)
+        self.asked = compare.asked(fence.warehouse, self.audience, self.binding, self.source, self.types)
+        terms = compare.terms(self.audience, self.binding, self.asked, list_id)
+        ledger.create(fence.warehouse, terms, self.asked.types)
         if terms.judged_within:
             pending.create(fence.warehouse, terms.table)
         unknown.keep(fence.warehouse, terms)
@@ -158,7 +161,7 @@ class Steps:
         """Make this run's outbox, and let the guard judge it."""
         warehouse, known = fence.warehouse, control.read(fence.warehouse, fence.table)
         with self.worker.stage("plan") as told:
-            changes = compare.changes(warehouse, terms, self.source, self.types, known, self.worker.now())
+            changes = compare.changes(warehouse, terms, self.asked.source, self.asked.types, known, self.worker.now())
             plan = outbox.fill(fence, changes, self.binding.sync)
             told.tell(**{name: getattr(plan, name) for name in runs.NUMBERS})
         self.result = replace(self.result, plan=plan, size=plan.listed, unknown=plan.unknown)

@@ -23,6 +23,7 @@ class Terms:
     send:     destination field -> column of the query
     identity: the fields that make up an identifier, and their forms; none: the key
     list_id:  the list at the destination
+    consents: fields that must be granted, or the member is sent nothing
     judged_within: the longest that a batch with a ticket waits for its verdict; none: there are no tickets
     lifetime: after which the provider forgets a member who is not sent again; None: never
     apart:    time between two runs, by the schedule; what a lifetime is judged by
@@ -38,6 +39,7 @@ class Terms:
     judged_within: timedelta = timedelta(0)
     lifetime: timedelta | None = None
     apart: timedelta = timedelta(0)
+    consents: Sequence[str] = ()
 
     @property
     def rule(self) -> str:
@@ -45,6 +47,16 @@ class Terms:
         return json.dumps(
             {"list": self.list_id, "identity": [[name, str(form)] for name, form in self.identity.items()]}
         )
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a claim is of an identifier by itself, and not of a member."""
+        return any(form.label for form in self.identity.values())
+
+    def willing(self, row: str, fields: Sequence[str]) -> str:
+        """Whether a row has given every consent, as an SQL expression over its columns c0, c1 …, one for each field."""
+        found = [granted(f"{row}.c{fields.index(name)}") for name in self.consents]
+        return f"({' and '.join(found) or 'true'})"
 
     def ident(self, key: str, columns: Mapping[str, str]) -> str:
         """The identifier, as an SQL expression over a key and the columns that hold each field; NULL for none."""
@@ -66,6 +78,11 @@ class Known:
     columns: Mapping[str, str] = field(default_factory=dict)
     empty: bool = True
     wide: bool = False
+
+
+def granted(value: str) -> str:
+    """Whether a consent is given: an SQL expression over one that holds it, true as a boolean or as a word."""
+    return f"coalesce(lower(cast({value} as varchar)), '') in ('granted', 'true')"
 
 
 def sent(field: str) -> str:

@@ -27,6 +27,7 @@ COUNTS = (
     "waiting",  # refused before, unchanged, not yet due
     "unknown",  # claims in doubt that only read-back or a person can resolve
     "pending",  # members who wait for the provider's verdict
+    "unconsented",  # members without a consent that is asked for, who are none of the nameless
 )
 KEY = 'r."key"'  # not `"key"` alone: inside of an `exists` that would be another's
 REPEATED = 'rep as (select "key" from r where "key" is not null group by "key" having count(*) > 1)'
@@ -75,10 +76,11 @@ from r where {"true" if whole else fit}"""
         if made:
             rows, ident = f'select "key", ident, {self._each("{sent} as c{i}")} from {made}', "r.ident"
         once = f"{KEY} is not null" + (' and rep."key" is null' if self.repeated else "")
-        named = f"count(case when {once} then {ident} end)"
+        named, willing = f"count(case when {once} then {ident} end)", self.terms.willing("r", self.fields)
         return f"""with r as ({rows}){", " + REPEATED if self.repeated else ""}
 select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self._repeated_keys()},
-  count(case when {once} then 1 end) - {named}, {named}, 0, 0, 0, 0, 0, 0{self._filled()}
+  count(case when {once} and {willing} then 1 end) - {named}, {named},
+  0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end){self._filled()}
 from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
 
     @property

@@ -90,7 +90,8 @@ def asked(warehouse: Warehouse, audience: Audience, bindings: Sequence[Binding])
     """Column -> type, as the warehouse plans the query. Raises AudienceError where it cannot, or misses a column."""
     types = warehouse.described(audience.select)
     for binding in bindings:
-        warehouse.words.key(compare.terms(audience, binding, types, "").key, types)
+        found = compare.asked(warehouse, audience, binding, audience.select, types)
+        warehouse.words.key(found.key, found.types)
     if audience.fresh:
         fresh.check(warehouse, audience.fresh)
     return types

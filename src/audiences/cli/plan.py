@@ -33,6 +33,7 @@ COUNTS = (
     "keyless",
     "repeated",
     "nameless",
+    "unconsented",
     "waiting",
     "unknown",
     "unsettled",

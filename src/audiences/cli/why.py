@@ -137,13 +137,12 @@ def asked(session: Session, warehouse: Warehouse, sync: str, keys: Collection[st
         return None
     [audience] = session.project.select([sync])
     try:
-        types = warehouse.described(audience.select)
-        terms = compare.terms(audience, binding, types, "")
-        key, _ = warehouse.words.key(terms.key, types)
-        sent = {name: warehouse.words.taken(column, types[column]) for name, column in terms.send.items()}
+        read = compare.asked(warehouse, audience, binding, audience.select, warehouse.described(audience.select))
+        key, _ = warehouse.words.key(read.key, read.types)
+        sent = {name: warehouse.words.taken(column, read.types[column]) for name, column in read.send.items()}
         these = ", ".join(map(literal, keys))
         found = warehouse.run(
-            f"select {terms.ident(key, sent)} from (\n{audience.select}\n) as q"
+            f"select {compare.terms(audience, binding, read, '').ident(key, sent)} from (\n{read.source}\n) as q"
             f" where cast({key} as varchar) in ({these})"
         )
     except AudienceError as error:
