@@ -49,6 +49,7 @@ HOSTS = {
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},
     "segment": {"api.segment.io", "events.eu1.segmentapis.com"},
     "sendgrid": {"api.sendgrid.com"},
+    "snapchat_ads": {"accounts.snapchat.com", "adsapi.snapchat.com"},
     "tiktok_ads": {"business-api.tiktok.com"},
     "userpilot": {"analytex-eu.userpilot.io", "analytex.userpilot.io"},
     "webhook": {"receiver.example.com"},
