@@ -8,23 +8,14 @@ appended below the last one with anything in it, and one row below the frozen on
 import copy
 import json
 import re
-from functools import cache
 from urllib.parse import parse_qs
 
 import httpx
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+
+from pem import private_key
 
 BOOK = "1aBcD_eFgH-iJkL"
 options = ({"spreadsheet": BOOK},)
-
-
-@cache
-def private_key():
-    """A key as Google's file has it: PEM on one line."""
-    kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return made.private_bytes(*kinds).decode().replace("\n", "\\n")
 
 
 class Wrong(Exception):
