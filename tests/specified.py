@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import codegen
+import discovery
 import specification
 import swagger
 from specification import Specification
@@ -66,6 +67,8 @@ def _raised(document: dict, path: Path) -> dict:
     """A document in the words of OpenAPI 3.0, whatever its own are."""
     if "apis" in document:
         return codegen.raised(document, path.stem)
+    if "discoveryVersion" in document:
+        return discovery.raised(document)
     return swagger.raised(document) if "swagger" in document else document
 
 

@@ -19,6 +19,7 @@ import captured
 import specified
 import story
 from audiences import Proof, connectors
+from audiences.http.wire import SIGN_IN
 from test_every_connector import FILES, VALUES, sandbox_of
 
 HELD = {path.stem: path for path in FILES if path.stem in specified.NAMED}
@@ -51,8 +52,9 @@ def everything(name: str, options: str) -> list[tuple[httpx.Request, httpx.Respo
 
 
 def calls(name: str, options: str) -> list[tuple[httpx.Request, httpx.Response]]:
-    """The same, but for the calls that are not in the vendor's files."""
-    return [each for each in everything(name, options) if not beyond(name, each[0])]
+    """The same, but for sign-ins, which are as RFC 6749 has them, and for calls that are not in the vendor's files."""
+    told = [each for each in everything(name, options) if SIGN_IN not in each[0].extensions]
+    return [each for each in told if not beyond(name, each[0])]
 
 
 def beyond(name: str, request: httpx.Request) -> str | None:
