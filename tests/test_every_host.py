@@ -29,6 +29,7 @@ HOSTS = {
     "clevertap": {"api.clevertap.com", "in1.api.clevertap.com"},
     "customerio": {"api-eu.customer.io", "api.customer.io", "track-eu.customer.io", "track.customer.io"},
     "dynamics365": {"acme.crm.dynamics.com", "acme.crm4.dynamics.com", "login.microsoftonline.com"},
+    "google_ads": {"datamanager.googleapis.com", "oauth2.googleapis.com"},
     "google_sheets": {"oauth2.googleapis.com", "sheets.googleapis.com"},
     "hubspot": {"api.hubapi.com"},
     "intercom": {"api.eu.intercom.io", "api.intercom.io"},
