@@ -39,6 +39,7 @@ HOSTS = {
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mailerlite": {"connect.mailerlite.com"},
     "meta_ads": {"graph.facebook.com"},
+    "microsoft_ads": {"campaign.api.bingads.microsoft.com", "login.microsoftonline.com"},
     "mixpanel": {"api-eu.mixpanel.com", "eu.mixpanel.com", "api.mixpanel.com", "mixpanel.com"},
     "moengage": {"api-02.moengage.com", "api-101.moengage.com"},
     "onesignal": {"api.onesignal.com"},
