@@ -13,8 +13,9 @@ from audiences.errors import Deferred, WarehouseError
 from audiences.warehouse.words import Conflict, literal, quoted
 
 # Two writers met, or made the same thing at once: serialization_failure, deadlock_detected, lock_not_available;
-# unique_violation (of the catalogue: our tables have no constraint), duplicate_table, duplicate_schema.
-MET = {"40001", "40P01", "55P03", "23505", "42P07", "42P06"}
+# unique_violation (of the catalogue: our tables have no constraint), duplicate_table, duplicate_schema, and
+# duplicate_object: a table's row type.
+MET = {"40001", "40P01", "55P03", "23505", "42P07", "42P06", "42710"}
 DENIED, READ_ONLY, CANCELLED, UNKNOWN_TABLE = "42501", "25006", "57014", "42P01"
 GONE = ("08", "57P", "25P")  # connection exceptions, shutdowns, sessions ended for standing still
 
