@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from audiences.warehouse import Warehouse
+from audiences.warehouse import Warehouse, made, sources
 
 
 @cache
@@ -72,6 +72,13 @@ class DuckDB:
             with duckdb.connect(str(url.database)) as connection:
                 yield connection
 
+    def ours(self, url: URL) -> Any:
+        """What reaches our tables."""
+        return self.open(url)
+
+    def warehouse(self, url: URL) -> Warehouse:
+        return Warehouse(url, "audience_sync")
+
     def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
         """Let a table hold exactly these rows."""
         with self.open(url) as connection:
@@ -110,6 +117,13 @@ class PostgreSQL:
         with psycopg.connect(host=socket, user=url.username, dbname=url.database, autocommit=True) as connection:
             yield connection
 
+    def ours(self, url: URL) -> Any:
+        """What reaches our tables."""
+        return self.open(url)
+
+    def warehouse(self, url: URL) -> Warehouse:
+        return Warehouse(url, "audience_sync")
+
     def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
         """Let a table hold exactly these rows."""
         with self.open(url) as connection:
@@ -117,6 +131,61 @@ class PostgreSQL:
             if rows:
                 places = ", ".join(["%s"] * len(rows[0]))
                 connection.cursor().executemany(f"insert into {table} values ({places})", rows)
+
+
+class Onlooker(PostgreSQL):
+    """PostgreSQL by a role that may read and do nothing else."""
+
+    name = "postgresql, only read"
+
+    def new(self, folder: Path) -> URL:
+        url = super().new(folder)
+        with super().open(url) as connection:
+            [(there,)] = connection.execute("select count(*) from pg_roles where rolname = 'onlooker'")
+            if not there:
+                connection.execute("create role onlooker login")
+            connection.execute("revoke temporary on database " + str(url.database) + " from public")
+            connection.execute("alter default privileges grant select on tables to onlooker")
+        return url.set(username="onlooker")
+
+    @contextmanager
+    def open(self, url: URL) -> Iterator[Any]:
+        with super().open(url.set(username="tester")) as connection:
+            yield connection
+
+
+class Closed(DuckDB):
+    """A DuckDB file that others open and close; read-only connections meet no other in one process."""
+
+    name = "duckdb, only read"
+
+    def keep(self, url: URL) -> URL:
+        return url
+
+
+class ReadOnly:
+    """A warehouse that is only read: our tables are in a file in the test's folder."""
+
+    def __init__(self, source: Any):
+        self.source, self.name, self.dialect = source, source.name, source.dialect
+        self.open, self.fill = source.open, source.fill
+
+    def new(self, folder: Path) -> URL:
+        self.ledger = make_url(f"duckdb:///{folder / 'ledger.duckdb'}")
+        made(self.ledger)
+        DuckDB().keep(self.ledger)
+        return self.source.new(folder)
+
+    def ours(self, url: URL) -> Any:
+        return DuckDB().open(self.ledger)
+
+    def warehouse(self, url: URL) -> Warehouse:
+        return Warehouse(self.ledger, "audience_sync", sources.of(url))
+
+    def close(self, url: URL) -> None:
+        """Hold neither."""
+        DuckDB.close(self.ledger)
+        self.source.close(url)
 
 
 ENGINES = {each.name: each for each in (DuckDB, PostgreSQL)}

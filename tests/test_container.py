@@ -93,6 +93,18 @@ def test_it_is_told_before_it_is_lost(tmp_path, monkeypatch, words):
     assert "warning: the state" not in project.types(*words).err
 
 
+def test_a_ledger_that_goes_with_the_container_is_told(tmp_path, monkeypatch):
+    """
+    Where the warehouse is only read, the ledger must outlive the container; a server for the state is no way out then.
+    """
+    project = made(tmp_path / "project")
+    monkeypatch.setattr(container, "ROOT", system(tmp_path / "docker", IN_DOCKER))
+    warned = project.types("check", AUDIENCES_LEDGER_URL="duckdb:///ledger.duckdb").err
+
+    assert f"warning: the ledger {project.folder.resolve() / 'ledger.duckdb'} is on no volume: the next" in warned
+    assert "PostgreSQL" not in warned
+
+
 def test_a_server_is_no_file(tmp_path, monkeypatch):
     """
     A state database on PostgreSQL needs no volume, and gets no warning.

@@ -18,7 +18,6 @@ from sqlalchemy.engine import make_url
 
 from audiences import control, preview, project, run
 from audiences.state import State
-from audiences.warehouse import Warehouse
 from audiences.worker import Result, Worker
 from engines import DuckDB, PostgreSQL
 
@@ -123,7 +122,8 @@ class World:
         self.engine.close(self.url)
 
     def sql(self, *statements: str) -> list[tuple]:
-        with self.engine.open(self.url) as connection:
+        ours = any("audience_sync" in statement for statement in statements)
+        with (self.engine.ours if ours else self.engine.open)(self.url) as connection:
             rows = []
             for statement in statements:
                 result = connection.execute(statement)
@@ -136,7 +136,7 @@ class World:
 
     @contextmanager
     def worker(self, **more):
-        warehouse = Warehouse(self.url, "audience_sync")
+        warehouse = self.engine.warehouse(self.url)
         state = State(make_url(f"sqlite:///{self.state_file}"))
         options = {
             "transport": httpx.MockTransport(self.receiver),
@@ -170,7 +170,7 @@ class World:
         found = project.load(self.folder, self.engine.dialect)
         [audience] = found.audiences
         [sync] = audience.syncs
-        with Warehouse(self.url, "audience_sync") as warehouse:
+        with self.engine.warehouse(self.url) as warehouse:
             return preview.preview(warehouse, audience, found.bindings[sync.name], self.moment)[0]
 
     def ledger(self) -> set[tuple]:

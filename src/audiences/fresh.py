@@ -66,7 +66,7 @@ class Source:
 def look(warehouse: Warehouse, fresh: Fresh, now: datetime) -> Source:
     """The source as it is now (UTC). Raises StaleSource where its newest row has no time that the calendar knows."""
     with _told():
-        [(newest,)] = warehouse.run(fresh.select)
+        [(newest,)] = warehouse.asked(fresh.select)
     if isinstance(newest, datetime):
         return Source(fresh, newest.astimezone(UTC).replace(tzinfo=None) if newest.tzinfo else newest, now)
     if isinstance(newest, date):
@@ -83,7 +83,7 @@ def look(warehouse: Warehouse, fresh: Fresh, now: datetime) -> Source:
 def check(warehouse: Warehouse, fresh: Fresh) -> None:
     """Raise AudienceError where the source has no such table or column, or one that is no time. No row is read."""
     with _told():
-        [kind] = warehouse.described(fresh.select).values()
+        [kind] = warehouse.named(fresh.select).values()
     if not _MOMENT.match(kind):
         raise DefinitionError(
             f"the column {fresh.column} of {fresh.table}, named under [fresh], is of the type {kind}, which is no time",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from audiences import compare, control, outbox, rename
+from audiences import compare, control, outbox, rename, stage
 from audiences.audience import Audience
 from audiences.changes import Changes
 from audiences.control import Control
@@ -16,7 +16,9 @@ from audiences.warehouse import Warehouse
 
 def preview(warehouse: Warehouse, audience: Audience, binding: Binding, now: datetime) -> tuple[Plan, Changes]:
     """The plan of a sync as it would be now, and the comparison behind it: no lease, no schema, no table, no call."""
-    asked = compare.asked(warehouse, audience, binding, audience.select, warehouse.described(audience.select))
+    types = warehouse.described(audience.select)
+    source = stage.looked(warehouse, audience, stage.needed(audience, types))
+    asked = compare.asked(warehouse, audience, binding, source, types)
     table = rename.known_as(warehouse, binding.sync)
     known = control.read(warehouse, table)
     compare.same_key(audience, known)

@@ -39,7 +39,7 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
                     stale = _stale(worker, audience)  # before it is read: a load in between makes no old data new
                     types = worker.warehouse.described(audience.select)
                     readers = 0 if stale else len(bindings)
-                    source = stack.enter_context(staged(worker.warehouse, audience, readers, run))
+                    source = stack.enter_context(staged(worker.warehouse, audience, readers, run, types))
                 return [
                     _sync(worker, audience, binding, source, types, stale) for binding in bindings if not worker.stop()
                 ]

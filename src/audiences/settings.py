@@ -20,6 +20,7 @@ SECRETS = Path("/run/secrets")  # where Docker and Compose mount a secret, as a 
 class Settings(BaseSettings):
     """
     warehouse_url: SQLAlchemy URL of the warehouse, for example duckdb:///warehouse.duckdb
+    ledger_url:    of a DuckDB file that holds our tables, where the warehouse is only read; empty: they are in it
     schema_name:   the one schema of the warehouse that the worker writes (AUDIENCES_SCHEMA)
     state_url:     SQLAlchemy URL of the state database; empty: a SQLite file of the project, outside of it
     patience:      seconds; a host that asks for more is left for the next run
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AUDIENCES_", extra="ignore", frozen=True)
 
     warehouse_url: str = ""
+    ledger_url: str = ""
     schema_name: str = Field("audience_sync", validation_alias="AUDIENCES_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     state_url: str = ""
     patience: float = Field(900.0, gt=0)
@@ -103,10 +105,38 @@ def warehouse_url(settings: Settings, project: Path) -> URL:
     return _anchored(_url("AUDIENCES_WAREHOUSE_URL", settings.warehouse_url), project)
 
 
+def ledger_url(settings: Settings, project: Path) -> URL | None:
+    """Where our tables are if the warehouse is only read; None where they are in the warehouse itself."""
+    if not settings.ledger_url:
+        return None
+    url = _anchored(_url("AUDIENCES_LEDGER_URL", settings.ledger_url), project)
+    if url.get_backend_name() != "duckdb" or url.database in (None, "", ":memory:"):
+        raise DefinitionError(
+            "AUDIENCES_LEDGER_URL names no DuckDB file",
+            do="write duckdb:////path/to/ledger.duckdb, on a disk that stays; or unset it and write the warehouse",
+        )
+    if url.database == warehouse_url(settings, project).database:
+        raise DefinitionError(
+            "AUDIENCES_LEDGER_URL names the warehouse's own file",
+            do="name another file; or unset it, and the warehouse is written",
+        )
+    return url
+
+
 def state_url(settings: Settings, project: Path) -> URL:
-    """The state database's URL: as set, or a SQLite file named after the project under $XDG_STATE_HOME/audiences/."""
+    """The state database's URL: as set, or a SQLite file named after the project under $XDG_STATE_HOME/audiences/.
+
+    A ledger on the worker's own disk is one worker's: DefinitionError for a state that several could share.
+    """
     if settings.state_url:
-        return _anchored(_url("AUDIENCES_STATE_URL", settings.state_url), project)
+        url = _anchored(_url("AUDIENCES_STATE_URL", settings.state_url), project)
+        if settings.ledger_url and url.get_backend_name() != "sqlite":
+            raise DefinitionError(
+                "AUDIENCES_STATE_URL names a server, which several workers can share;"
+                " AUDIENCES_LEDGER_URL keeps the ledger on the disk of one",
+                do="unset AUDIENCES_STATE_URL, or name a SQLite file beside the ledger",
+            )
+        return url
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     where = project.resolve()
     mark = hashlib.sha256(str(where).encode()).hexdigest()[:8]  # two projects of one name keep apart

@@ -31,7 +31,6 @@ from audiences.schedule.health import Health, listening
 from audiences.schedule.metrics import Metrics
 from audiences.schedule.rota import Rota
 from audiences.schedule.turn import Turns
-from audiences.settings import warehouse_url
 from audiences.state import State
 from audiences.trace import Stages, untold
 from audiences.warehouse import Warehouse
@@ -113,7 +112,7 @@ class Office:
     @contextmanager
     def _hired(self) -> Iterator[Worker]:
         patience = self.session.settings.patience
-        with self.session.warehouse() as warehouse:
+        with self.session.warehouse(makes=True) as warehouse:
             if not self.adopted:
                 held = lease.awaited(self.state, "project", ADOPT, self.signals.sleep)
                 try:
@@ -149,11 +148,10 @@ class Office:
 def serve(office: Office, turns: Turns, port: int | None) -> int:
     """Run what comes due until a signal comes; then what is under way is finished."""
     session, signals = office.session, office.signals
-    one_lane = warehouse_url(session.settings, session.folder).get_backend_name() == "duckdb"
     definitions = Definitions(session.folder, session.read)
     office.project = lambda: definitions.project
     metrics = Metrics(office.state, office.accounts, office.project)
-    rota = Rota(definitions, turns, session.settings.jitter, one_lane, lambda results: told(metrics, results))
+    rota = Rota(definitions, turns, session.settings.jitter, session.one_lane, lambda results: told(metrics, results))
     checks = {"warehouse": office.reach, "state": office.state.reach, "definitions": definitions.reach}
     watch = office.notices.watch(office.state, office.project, lambda: timetable.since(office.state))
     health = Health(rota.alive, checks, metrics.registry)

@@ -22,7 +22,7 @@ from audiences.place import meant
 from audiences.project import Binding, Project
 from audiences.settings import Settings
 from audiences.state import State
-from audiences.warehouse import Warehouse, dialect
+from audiences.warehouse import Warehouse, dialect, made, sources
 
 FIRST = (2, 1, 3, 5, 4, 10, 0)  # of several exit codes, the first that holds
 
@@ -67,8 +67,16 @@ class Session:
     @property
     def dialect(self) -> str:
         """What sqlglot calls the warehouse's SQL."""
-        url = settings.warehouse_url(self.settings, self.folder) if self.settings.warehouse_url else None
-        return dialect(url) if url else "duckdb"
+        if not self.settings.warehouse_url:
+            return "duckdb"
+        url = settings.warehouse_url(self.settings, self.folder)
+        return sources.of(url).dialect if self.settings.ledger_url else dialect(url)
+
+    @property
+    def one_lane(self) -> bool:
+        """Whether our tables are in a DuckDB file, which one connection has at a time."""
+        url = settings.warehouse_url(self.settings, self.folder)
+        return bool(self.settings.ledger_url) or url.get_backend_name() == "duckdb"
 
     def read(self) -> Project:
         """The definitions as they are now, read in the dialect of the warehouse's SQL."""
@@ -102,12 +110,28 @@ class Session:
             raise
         return False
 
-    def warehouse(self) -> Warehouse:
-        """The warehouse, opened by its URL of this moment: a worker that stays meets passwords that are exchanged."""
-        return Warehouse(self._now(settings.warehouse_url), self.settings.schema_name)
+    def warehouse(self, makes: bool = False) -> Warehouse:
+        """The warehouse, opened by its URL of this moment: a worker that stays meets passwords that are exchanged.
+
+        makes: whether the ledger gets its file, where the warehouse is only read and there is none yet
+        """
+        now = settings.read(self.folder)
+        url, kept = settings.warehouse_url(now, self.folder), settings.ledger_url(now, self.folder)
+        if kept is None:
+            return Warehouse(url, self.settings.schema_name)
+        if makes:
+            made(kept)
+        return Warehouse(kept, self.settings.schema_name, sources.of(url))
 
     def lasting(self) -> None:
-        """Warn where the state database is a file that goes with the container in which this runs."""
+        """Warn where the ledger or the state database is a file that goes with the container in which this runs."""
+        kept = settings.ledger_url(self.settings, self.folder)
+        if kept and (why := container.lost(Path(str(kept.database)).parent, container.ROOT, os.environ)):
+            output.warn(
+                f"the ledger {kept.database} {why}: the next container will take everybody for new, and never remove"
+                " who has left by then",
+                do="mount a volume there",
+            )
         url = settings.state_url(self.settings, self.folder)
         if url.get_backend_name() != "sqlite":
             return
@@ -115,7 +139,7 @@ class Session:
             output.warn(
                 f"the state database {url.database} {why}: the next container will know no run, no turn that was served"
                 " and no exchanged token, and `serve --once` will find nothing due",
-                do="mount a volume there, or let AUDIENCES_STATE_URL name a PostgreSQL database",
+                do=f"mount a volume there{'' if kept else ', or let AUDIENCES_STATE_URL name a PostgreSQL database'}",
             )
 
     @contextmanager

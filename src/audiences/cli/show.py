@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audiences import span
+from audiences import span, stage
 from audiences.audience import Audience
 from audiences.cli import output
 from audiences.cli.plan import masked
@@ -86,7 +86,8 @@ def data(audience: Audience) -> dict[str, object]:
 
 def members(warehouse: Warehouse, audience: Audience) -> tuple[int, list[str]]:
     """How many the query returns now, and the first of them, masked."""
-    names = list(warehouse.described(audience.select))
-    [(size,)] = warehouse.run(f"select count(*) from (\n{audience.select}\n) as q")
-    rows = warehouse.run(f"select * from (\n{audience.select}\n) as q limit {FEW}")
-    return size, [masked(dict(zip(names, row, strict=True))) for row in rows]
+    types = warehouse.described(audience.select)
+    source = stage.looked(warehouse, audience, types)
+    [(size,)] = warehouse.run(f"select count(*) from (\n{source}\n) as q")
+    rows = warehouse.run(f"select * from (\n{source}\n) as q limit {FEW}")
+    return size, [masked(dict(zip(types, row, strict=True))) for row in rows]

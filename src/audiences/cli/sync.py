@@ -132,7 +132,7 @@ def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result
 def opened(session: Session, chosen: Chosen, stack: ExitStack) -> tuple[Warehouse, State]:
     """Warehouse and state database. Where one cannot be reached no sync can begin, and each is noted as failed."""
     try:
-        warehouse = stack.enter_context(session.warehouse())
+        warehouse = stack.enter_context(session.warehouse(makes=True))
         state = stack.enter_context(session.state())
         control.adopt(warehouse, state)
     except WarehouseError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from audiences import compare, control, history, runs
+from audiences import compare, control, history, runs, stage
 from audiences.cli import output
 from audiences.cli.history import shown as commit
 from audiences.cli.refused import reason, shown
@@ -137,7 +137,9 @@ def asked(session: Session, warehouse: Warehouse, sync: str, keys: Collection[st
         return None
     [audience] = session.project.select([sync])
     try:
-        read = compare.asked(warehouse, audience, binding, audience.select, warehouse.described(audience.select))
+        types = warehouse.described(audience.select)
+        source = stage.looked(warehouse, audience, stage.needed(audience, types))
+        read = compare.asked(warehouse, audience, binding, source, types)
         key, _ = warehouse.words.key(read.key, read.types)
         sent = {name: warehouse.words.taken(column, read.types[column]) for name, column in read.send.items()}
         these = ", ".join(map(literal, keys))

@@ -1,9 +1,12 @@
-"""The warehouse: one connection, and one schema of it for our tables. What its engine says otherwise: `words`."""
+"""The warehouse: one connection, and one schema of it for our tables. What its engine says otherwise: `words`.
+
+Where it is only read, as a `source`, our tables are in a file of the worker's own, and an audience's rows land there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,27 +15,35 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import DefinitionError
+from audiences.warehouse import landing, sources
 from audiences.warehouse.duckdb import DuckDB
+from audiences.warehouse.embedded import Ledger, made
 from audiences.warehouse.postgres import Postgres
+from audiences.warehouse.source import Source
 from audiences.warehouse.words import Conflict, Words, literal, quoted
 
-__all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "quoted"]
+__all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "made", "quoted", "sources"]
 
 ENGINES: Mapping[str, type[Words]] = {"duckdb": DuckDB, "postgresql": Postgres, "postgres": Postgres}
 
 
 @dataclass
 class Warehouse:
-    """An open warehouse. Used by one thread; a DuckDB file is held until `close`."""
+    """An open warehouse. Used by one thread; a DuckDB file is held until `close`.
+
+    url:    of our tables, and of the audiences' as well where there is no source
+    source: where the audiences' queries run, if that is another place
+    """
 
     url: URL
     schema: str
+    source: Source | None = None
     words: Words = field(init=False)
     engine: Engine = field(init=False)
     connection: Connection = field(init=False)
 
     def __post_init__(self) -> None:
-        self.words = spoken(self.url)(self.url, self.schema)
+        self.words = (Ledger if self.source else spoken(self.url))(self.url, self.schema)
         self.engine = self.words.engine()
         try:
             self.connection = self.engine.connect()
@@ -80,9 +91,32 @@ class Warehouse:
             return self.words.columns(self.connection, table)
 
     def described(self, select: str) -> dict[str, str]:
-        """Column -> type that a SELECT would return; the engine plans it and runs nothing."""
+        """Column -> type that an audience's SELECT would return; the engine plans it and runs nothing."""
+        if self.source:
+            return self.source.described(select)
         with self._in_words():
             return self.words.described(self.connection, select)
+
+    def named(self, select: str) -> dict[str, str]:
+        """Column -> type that an audience's SELECT would return, as its engine names it."""
+        return self.source.named(select) if self.source else self.described(select)
+
+    def asked(self, select: str) -> Sequence[Sequence[Any]]:
+        """The few rows of a SELECT that is asked where the audiences are."""
+        return self.source.asked(select) if self.source else self.run(select)
+
+    def land(self, table: str, select: str, types: Mapping[str, str]) -> None:
+        """Make a temporary table, quoted, of these columns of an audience's rows. Nothing else leaves the source."""
+        if self.source is None:
+            picked = ", ".join(f"q.{quoted(column)}" for column in types)
+            self.run(f"create temp table {table} as select {picked} from (\n{select}\n) as q")
+            return
+        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in types.items())
+        self.run(f"create or replace temp table {table} ({columns})")
+        statement, kinds = landing.insert(table, types), list(types.values())
+        with closing(self.source.batches(select, list(types))) as batches, self._in_words():
+            for rows in batches:
+                self.connection.exec_driver_sql(statement, (landing.document(rows, kinds),))
 
     def index(self, table: str, column: str) -> None:
         """Let a new table, quoted, be read by ranges of a column."""

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
-from audiences.warehouse.words import Conflict, Words, quoted
+from audiences.warehouse.words import APART, Conflict, Words, quoted
 
 # What these say is about names and grammar; every other error may quote a value.
 NAMING = ("CatalogException", "BinderException", "ParserException", "SyntaxException")
@@ -39,6 +39,11 @@ class DuckDB(Words):
 
     def engine(self) -> Engine:
         """A connection at a time (NullPool): a pooled one would keep the file locked against every other process."""
+        self.there()
+        return create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+    def there(self) -> None:
+        """Raises DefinitionError where there is no such file: to open it would make one."""
         file = Path(str(self.url.database))
         if self.url.database not in (None, "", ":memory:") and not os.access(file, os.F_OK):
             raise DefinitionError(
@@ -46,7 +51,6 @@ class DuckDB(Words):
                 do="create it where this user can see it, or mend the path"
                 " (a relative one starts at the project's folder)",
             )
-        return create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
     def greet(self, connection: Connection) -> None:
         """It would draw its progress on stdout, among what we print."""
@@ -94,7 +98,7 @@ class DuckDB(Words):
         if "Could not set lock" in said:
             return held()
         if "read-only mode" in said:
-            return WarehouseError("the warehouse is read-only", do="let the worker write its schema")
+            return WarehouseError("the warehouse is read-only", do=f"let the worker write its schema; or {APART}")
         if kind in NAMING:
             return WarehouseError(
                 f"the warehouse refuses a statement: {mask.text(said.splitlines()[0])}", do="mend the audience's SQL"

@@ -10,7 +10,7 @@ from typing import Any
 
 from audiences import mask
 from audiences.errors import Deferred, WarehouseError
-from audiences.warehouse.words import Conflict, literal, quoted
+from audiences.warehouse.words import APART, Conflict, literal, quoted
 
 # Two writers met, or made the same thing at once: serialization_failure, deadlock_detected, lock_not_available;
 # unique_violation (of the catalogue: our tables have no constraint), duplicate_table, duplicate_schema, and
@@ -42,7 +42,7 @@ def refusal(error: Any, schema: str, role: str) -> Exception:
     if state == DENIED:
         return denied(str(error.diag.message_primary), schema, role)
     if state == READ_ONLY:
-        return WarehouseError("the warehouse is read-only", do="let the worker write its schema")
+        return WarehouseError("the warehouse is read-only", do=f"let the worker write its schema; or {APART}")
     if state == CANCELLED:
         return Deferred(
             "the warehouse has cancelled a statement",
@@ -64,7 +64,7 @@ def refusal(error: Any, schema: str, role: str) -> Exception:
 
 
 def denied(said: str, schema: str, role: str) -> WarehouseError:
-    """A right that is missing, and the statement that gives it."""
+    """A right that is missing, and the statement that gives it. schema: of our tables; empty: they are elsewhere."""
     return WarehouseError(f"the warehouse refuses: {mask.text(said)}", do=_grant(said, schema, quoted(role)))
 
 
@@ -75,9 +75,11 @@ def _grant(said: str, schema: str, role: str) -> str:
         return f"alter table {schema}.{found[1]} owner to {role}"
     kind, name = found.groups() if (found := _REFUSED.search(said)) else ("", "")
     if kind == "database":
-        return f"create schema {schema} authorization {role}; or grant create on database {name} to {role}"
+        return f"create schema {schema} authorization {role}; or grant create on database {name} to {role}; or {APART}"
     if kind == "schema":
-        return f"grant usage{', create' if name == schema else ''} on schema {name} to {role}"
+        ours = name == schema
+        return f"grant usage{', create' * ours} on schema {name} to {role}{f'; or {APART}' * ours}"
     if kind in ("table", "view", "materialized view", "foreign table", "relation"):
-        return f"grant select on {name} to {role}; tables of the schema {schema} must be its own"
-    return f"see what the role {literal(role)} may do: it reads the sources and writes the schema {schema}"
+        return f"grant select on {name} to {role}{f'; tables of the schema {schema} must be its own' * bool(schema)}"
+    writes = f" and writes the schema {schema}" * bool(schema)
+    return f"see what the role {literal(role)} may do: it reads the sources{writes}"

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL
 from audiences.errors import Deferred, DefinitionError
 
 PARTS = "text, whole numbers, booleans, dates, timestamps without a zone, UUIDs"  # what a key of several columns takes
+APART = "let it only read, with the ledger on its own disk: AUDIENCES_LEDGER_URL=duckdb:////path/to/ledger.duckdb"
 
 
 class Conflict(Deferred):

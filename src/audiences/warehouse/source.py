@@ -1,0 +1,99 @@
+"""A warehouse of which the worker only reads: it runs the audiences' queries, and our tables are elsewhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+
+ROWS = 5_000  # of one batch
+
+
+@dataclass(frozen=True, slots=True)
+class Source(ABC):
+    """What one engine says in its own way where it is only read. Nothing else asks which engine it is.
+
+    Each question has a connection of its own: none is held while nothing is asked.
+    """
+
+    url: URL
+
+    dialect: ClassVar[str]  # what sqlglot calls the SQL
+
+    @abstractmethod
+    def engine(self) -> Engine:
+        """What opens connections. Raises DefinitionError where that cannot work on this machine."""
+
+    def greet(self, connection: Connection) -> None:
+        """The settings that a new connection needs; where the engine can, that it only reads."""
+
+    @abstractmethod
+    def types(self, connection: Connection, select: str) -> dict[str, str]:
+        """Column -> type, as the engine names it, that a SELECT would return. It is planned at most, never run."""
+
+    @abstractmethod
+    def kind(self, type_: str) -> str:
+        """The kind, as `landing` has them, in which a type is kept."""
+
+    @abstractmethod
+    def refusal(self, error: Any) -> Exception:
+        """What a driver's error means to a person. Its words are shown only where they cannot hold a value."""
+
+    @abstractmethod
+    def shut(self, error: Any) -> Exception:
+        """Why the source cannot be opened. No row was read yet: what the engine says is shown."""
+
+    def streamed(self, connection: Connection, statement: str) -> Iterator[Sequence[Sequence[Any]]]:
+        """A statement's rows, ROWS at a time."""
+        asked = connection.execution_options(stream_results=True, no_parameters=True, max_row_buffer=ROWS)
+        # The result's own method, for the cursor is ahead of it; with a size, or it would read all at once.
+        yield from asked.exec_driver_sql(statement).partitions(ROWS)
+
+    def named(self, select: str) -> dict[str, str]:
+        """Column -> type that a SELECT would return, as the engine names it; it plans it at most, and runs nothing."""
+        with self._open() as connection:
+            return self.types(connection, select)
+
+    def described(self, select: str) -> dict[str, str]:
+        """The same, as it is kept."""
+        return {column: self.kind(type_) for column, type_ in self.named(select).items()}
+
+    def asked(self, select: str) -> Sequence[Sequence[Any]]:
+        """The few rows of a SELECT."""
+        with self._open() as connection:
+            return connection.execution_options(no_parameters=True).exec_driver_sql(select).fetchall()
+
+    def batches(self, select: str, columns: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
+        """These columns of a SELECT's rows, a batch at a time: only they leave the warehouse."""
+        with self._open() as connection:
+            quote = connection.dialect.identifier_preparer.quote_identifier
+            picked = ", ".join(f"q.{quote(column)}" for column in columns)
+            # The line break: the SQL may end in a line comment.
+            yield from self.streamed(connection, f"select {picked} from (\n{select}\n) as q")
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        engine = self.engine()
+        try:
+            try:
+                connection = engine.connect()
+            except DBAPIError as error:
+                raise self.shut(error.orig or error) from None
+            with connection:
+                self.greet(connection)
+                yield connection
+        except DBAPIError as error:
+            raise self.refusal(error.orig or error) from None
+        finally:
+            engine.dispose()
+
+
+def matched(type_: str, kinds: Mapping[str, str], other: str) -> str:
+    """The kind of a type by its name, without what stands in parentheses; `other` for one that is not named."""
+    return kinds.get(type_.lower().partition("(")[0].strip(), other)

@@ -1,0 +1,29 @@
+"""Which engines can be read: the scheme of a URL -> the file of its own that speaks to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.engine import URL
+
+from audiences.errors import DefinitionError
+from audiences.warehouse.source import Source
+from audiences.warehouse.sources.duckdb import DuckDBSource
+from audiences.warehouse.sources.postgres import PostgresSource
+
+SOURCES: Mapping[str, type[Source]] = {
+    "duckdb": DuckDBSource,
+    "postgresql": PostgresSource,
+    "postgres": PostgresSource,
+}
+
+
+def of(url: URL) -> Source:
+    """The source behind a warehouse's URL. Raises DefinitionError for a kind that is not supported."""
+    kind = url.get_backend_name()
+    if kind not in SOURCES:
+        raise DefinitionError(
+            f"a warehouse of the kind {kind!r} is not supported",
+            do=f"let AUDIENCES_WAREHOUSE_URL be one of: {', '.join(sorted(SOURCES))}",
+        )
+    return SOURCES[kind](url)
