@@ -168,6 +168,49 @@ def test_a_kind_of_several_columns(tmp_path, engine):
     assert (plan.added, plan.nameless) == (1, 2)
 
 
+def test_no_plain_identifier_leaves_the_warehouse(ads, capsys):
+    """
+    Whoever is added, refused, changed or removed: the worker's own files, its log and the wire hold hashes alone.
+    """
+    ads.customers((1, "plain.one@example.com", "030 1234567", 1), (2, "plain.two@", "030 12", 1))
+    ads.sync()
+    ads.customers((1, "plain.three@example.com", "030 7654321", 1))
+    ads.sync()
+    ads.customers((3, "plain.four@example.com", None, 1))
+    ads.sync()
+    # All but the project itself, which holds nobody, and the warehouse, where that is a file.
+    ours = {ads.folder / ".env", *(ads.folder / "audiences").iterdir(), *(ads.folder / "connectors").rglob("*")}
+    files = [
+        path for path in {*ads.folder.rglob("*")} - ours if path.is_file() and not path.name.startswith("w.duckdb")
+    ]
+    told = b"".join([*(path.read_bytes() for path in files), *ads.receiver.wire, capsys.readouterr().out.encode()])
+
+    assert ads.state_file in files
+    assert len(ads.receiver.asked) == 9
+    assert b"sync.ended" in told
+    assert not [plain for plain in (b"plain", b"example.com", b"1234567", b"7654321") if plain in told]
+
+
+def test_a_hashed_column_travels_as_it_is(ads):
+    """
+    A column that the sync says is hashed is compared and sent as it is; a plain address in it is refused.
+    """
+    ads.define(ONE + '\nhashed = ["email"]')
+    [(_, value)] = [hashed("email", "ada@example.com")]
+    ads.customers((1, f" {value.upper()} ", None, 1), (2, "bob@example.com", None, 1))
+    result = ads.sync()
+
+    assert (ads.receiver.held, result.refused) == ({("email", value)}, 1)
+    ads.customers((1, value, None, 1))
+    assert ads.plan().changed == 0
+    assert ads.reasons() == {"email is no SHA-256 of 64 hex digits; hash it, or take it out of hashed"}
+
+    ads.define(ONE)
+    ads.customers((1, "ada@example.com", None, 1))
+    ads.sync()
+    assert ads.receiver.held == {("email", value)}
+
+
 def test_who_has_not_consented_is_not_there(tmp_path, engine):
     """
     Without the consent that the platform asks for nobody is sent; who takes it back is dropped; both are counted.

@@ -14,7 +14,8 @@ tests/sandboxes/NAME.py: the part of the provider that the connector speaks to, 
         def holds(self, fields): …              whether someone is on the list with just these fields
         def __call__(self, request): …          the httpx.Response to a call; left out where none is made
         def works(self): …                      every job that is open is done; left out where none is ever open
-        def listed(self): …                     who is on the list, by identifier, where the connector has no `members`
+        def listed(self): …                     who is on the list, by identifier, where the connector has no `members`;
+                                                an ads platform tells what it was sent: the hashes
         def consent(self, fields): …            what the provider keeps of someone's consent: "subscribed" where it may
                                                 write to them, another word where not, None where it knows nobody so;
                                                 for e-mail, and wherever else there is such a thing
