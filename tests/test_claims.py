@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from audiences import cli
 from billboard import Ads, hashed
 
 PEOPLE = "id bigint, mail varchar, phone varchar, score integer"
@@ -189,6 +191,26 @@ def test_no_plain_identifier_leaves_the_warehouse(ads, capsys):
     assert len(ads.receiver.asked) == 9
     assert b"sync.ended" in told
     assert not [plain for plain in (b"plain", b"example.com", b"1234567", b"7654321") if plain in told]
+
+
+def test_a_member_is_asked_for_by_the_audiences_key(ads):
+    """
+    `audiences why` tells each identifier of a member, also one that has gone; the plan counts identifiers.
+    """
+    with (ads.folder / ".env").open("a") as env:
+        env.write(f"AUDIENCES_WAREHOUSE_URL={ads.url}\nAUDIENCES_STATE_URL=sqlite:///state/s.sqlite\n")
+    ads.customers((1, "ada@example.com", "030 1234567", 1), (11, "bob@example.com", None, 1))
+    ads.sync()
+    ads.customers((1, "ada@example.com", None, 1), (11, "bob@example.com", None, 1))
+    ads.sync()
+    ads.apart()
+    told = CliRunner().invoke(cli.root, ["-C", str(ads.folder), "why", "1", "--audience", "team"]).output
+    plan = CliRunner().invoke(cli.root, ["-C", str(ads.folder), "plan", "--json"]).output
+
+    assert 'team.billboard: [1,"email"] was sent 1 time' in told
+    assert 'team.billboard: [1,"phone"] was sent 2 times' in told
+    assert "bob" not in told
+    assert '"counts": "identifiers"' in plan
 
 
 def test_a_hashed_column_travels_as_it_is(ads):

@@ -73,6 +73,7 @@ def test_entries_and_exits_are_told(world):
     ]
     assert world.told(2) == {
         "sync": "team.webhook",
+        "key": "2",
         "events": [
             {"at": "2026-03-01T12:00:00Z", "verb": "add", "answer": "accepted", "run": first, "commit": None},
             {"at": "2026-03-02T12:00:00Z", "verb": "remove", "answer": "accepted", "run": second, "commit": None},

@@ -184,7 +184,7 @@ def age(source: Source) -> dict[str, object]:
 
 def numbers(plan: Plan) -> dict[str, object]:
     """A plan's counts as JSON holds them."""
-    return {"list": plan.sync.shown_list, **{name: getattr(plan, name) for name in COUNTS}}
+    return {"list": plan.sync.shown_list, "counts": plan.counts, **{name: getattr(plan, name) for name in COUNTS}}
 
 
 def close(shown: Sequence[Shown], names: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from audiences.cli.history import shown as commit
 from audiences.cli.refused import reason, shown
 from audiences.cli.session import Session
 from audiences.errors import AudienceError, DefinitionError
+from audiences.hashed import Hashed
 from audiences.history import ON_LIST, Event
 from audiences.rename import known_as
 from audiences.state import State
@@ -27,7 +29,7 @@ DOUBTFUL = "in doubt: what was sent last has no answer, and the next sync sends 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One member and one sync.
+    """One member and one sync; of an ads platform, one identifier of the member's.
 
     events:   what was sent, in order; commits: run -> the git commit of its definition
     reaches:  when the oldest outbox that the history tells of was settled; None where it tells of none
@@ -37,6 +39,7 @@ class Case:
     """
 
     sync: str
+    key: str
     events: Sequence[Event]
     commits: Mapping[str, str]
     reaches: datetime | None
@@ -68,16 +71,20 @@ def command(folder: Path, key: str, name: str, as_json: bool) -> None:
     """When and why a member came onto a list, or off it: each change that was sent, its run, commit and answer.
 
     And how they stand now: listed, refused, pending, or set aside. A KEY of several columns is written as a JSON array:
-    '["acme", 7]'. Changes nothing.
+    '["acme", 7]'. Of a sync to an ads platform each identifier of the member is told. Changes nothing.
     """
     session = Session(folder)
     with session.warehouse() as warehouse, session.past() as past:
-        cases = [look(session, warehouse, past, key, *sync) for sync in meant(session, warehouse, name).items()]
+        cases = [
+            look(session, warehouse, past, each, *sync)
+            for sync in meant(session, warehouse, name).items()
+            for each in claimed(session, warehouse, key, *sync)
+        ]
     if as_json:
         output.document({"key": shown(key), "syncs": [data(each) for each in cases], "exit": 0})
     else:
         for each in cases:
-            output.say(*words(each, key))
+            output.say(*words(each))
 
 
 def meant(session: Session, warehouse: Warehouse, name: str) -> dict[str, str]:
@@ -93,6 +100,27 @@ def meant(session: Session, warehouse: Warehouse, name: str) -> dict[str, str]:
     return found | {sync.name: known_as(warehouse, sync) for sync in defined}
 
 
+def claimed(session: Session, warehouse: Warehouse, key: str, sync: str, table: str) -> list[str]:
+    """The keys by which a sync knows a member: of an ads platform one for each identifier that was ever sent, or is
+    returned now.
+    """
+    binding = session.project.bindings.get(sync)
+    if binding is None or not issubclass(binding.connector, Hashed):
+        return [key]
+    whole = compact(key)
+    starts = [f"{whole[:-1]},"] if whole.startswith("[") else [f"[{key},", f"[{json.dumps(key, ensure_ascii=False)},"]
+    ours = [name for kind in ("ledger", "refused", "history") if warehouse.columns(name := f"{kind}_{table}")]
+    selects = [f'select cast("key" as varchar) as k from {warehouse.table(name)}' for name in ours]
+    with suppress(AudienceError):  # `asked` says what is wrong with the query
+        [audience] = session.project.select([sync])
+        read = compare.asked(warehouse, audience, binding, audience.select, warehouse.described(audience.select))
+        told, _ = warehouse.words.key(read.key, read.types)
+        selects.append(f"select cast({told} as varchar) as k from (\n{read.source}\n) as q")
+    begun = " or ".join(f"substr(k, 1, {len(start)}) = {literal(start)}" for start in starts)
+    found = warehouse.run(f"select distinct k from ({' union all '.join(selects)}) c where {begun}") if selects else []
+    return sorted(each for (each,) in found) or [key]
+
+
 def look(session: Session, warehouse: Warehouse, past: State | None, key: str, sync: str, table: str) -> Case:
     """What is known of a member in one sync."""
     keys = {key, compact(key)}
@@ -101,6 +129,7 @@ def look(session: Session, warehouse: Warehouse, past: State | None, key: str, s
     idents = asked(session, warehouse, sync, keys)
     return Case(
         sync,
+        key,
         events,
         runs.commits(past, (each.run for each in events if each.run)) if past else {},
         history.reaches(warehouse, table),
@@ -162,9 +191,9 @@ def compact(key: str) -> str:
     return json.dumps(parts, ensure_ascii=False, separators=(",", ":")) if isinstance(parts, list) else key
 
 
-def words(case: Case, key: str) -> Iterator[str]:
+def words(case: Case) -> Iterator[str]:
     """A member in one sync, for people."""
-    yield f"{case.sync}: {shown(key)} {told(case)}"
+    yield f"{case.sync}: {shown(case.key)} {told(case)}"
     for each in case.events:
         run = f"  run {each.run}" if each.run else ""
         made = f"  commit {commit(case.commits[each.run])}" if each.run and each.run in case.commits else ""
@@ -204,4 +233,11 @@ def data(case: Case) -> dict[str, object]:
     ]
     found = {name: getattr(case, name) for name in ("listed", "doubtful", "refused", "pending", "returned")}
     reaches = f"{case.reaches.isoformat()}Z" if case.reaches else None
-    return {"sync": case.sync, "events": events, "reaches": reaches, **found, "set_aside": case.set_aside}
+    return {
+        "sync": case.sync,
+        "key": shown(case.key),
+        "events": events,
+        "reaches": reaches,
+        **found,
+        "set_aside": case.set_aside,
+    }
