@@ -44,6 +44,7 @@ HOSTS = {
     "moengage": {"api-02.moengage.com", "api-101.moengage.com"},
     "onesignal": {"api.onesignal.com"},
     "pendo": {"app.eu.pendo.io", "app.pendo.io"},
+    "pinterest_ads": {"api.pinterest.com"},
     "pipedrive": {"api.pipedrive.com"},
     "posthog": {"eu.i.posthog.com", "eu.posthog.com", "us.i.posthog.com", "us.posthog.com"},
     "resend": {"api.resend.com"},
