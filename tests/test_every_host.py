@@ -56,6 +56,7 @@ HOSTS = {
     "tiktok_ads": {"business-api.tiktok.com"},
     "userpilot": {"analytex-eu.userpilot.io", "analytex.userpilot.io"},
     "webhook": {"receiver.example.com"},
+    "x_ads": {"ads-api.x.com"},
     "zoho_crm": {"accounts.zoho.com", "accounts.zoho.eu", "www.zohoapis.com", "www.zohoapis.eu"},
 }
 
