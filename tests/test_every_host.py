@@ -47,6 +47,7 @@ HOSTS = {
     "pinterest_ads": {"api.pinterest.com"},
     "pipedrive": {"api.pipedrive.com"},
     "posthog": {"eu.i.posthog.com", "eu.posthog.com", "us.i.posthog.com", "us.posthog.com"},
+    "reddit_ads": {"ads-api.reddit.com", "www.reddit.com"},
     "resend": {"api.resend.com"},
     "rudderstack": {"acme.dataplane.rudderstack.com"},
     "salesforce": {"acme--test.sandbox.my.salesforce.com", "acme.my.salesforce.com"},

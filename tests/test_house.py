@@ -37,7 +37,8 @@ FLOORS: tuple[set[str], ...] = (
     },
     {"verbs"},
     {"batch", "connector", "dbt", "keys", "log", "phone", "plan", "query", "settings", "state", "store", "warehouse"},
-    {"chosen", "journal", "normal", "property", "trace"},
+    {"chosen", "journal", "mailbox", "property", "trace"},
+    {"normal"},
     {
         "connectors",
         "control",

@@ -19,6 +19,7 @@ from audiences.normal import (
     COUNTRY_META,
     EMAIL,
     EMAIL_META,
+    EMAIL_REDDIT,
     EXTERNAL_ID,
     GENDER,
     GMAIL_EMAIL,
@@ -65,6 +66,8 @@ PUBLISHED = [
     (NAME_META, None, "정", "8fa8cd9c440b"),
     # https://docs.x.com/x-ads-api/audiences
     (HANDLE, None, "@AdsAPI", "49e0be2aeccf"),
+    # Reddit's page on manual advanced matching
+    (EMAIL_REDDIT, None, "Al.ice$+Apple@Example.Com", "ff8d9819fc0e"),
     # https://learn.microsoft.com/en-us/advertising/campaign-management-service/customerlistuserdata
     (EMAIL, None, "test@contoso.com", "f25ad364d339"),
 ]

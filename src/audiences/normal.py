@@ -16,6 +16,7 @@ from hashlib import sha256
 
 from audiences import phone
 from audiences.identity import Form, Lower, Trim
+from audiences.mailbox import Bare
 from audiences.phone import Without
 
 # What Unicode counts as blank, and the two that show nothing though they are none.
@@ -126,6 +127,12 @@ def _address(text: str) -> str:
     return _plain(text) if " " not in text else _refused("is no e-mail address: it holds a blank")
 
 
+def _bare(text: str) -> str:
+    """An address whose mailbox is of letters and digits."""
+    mailbox = _address(text).partition("@")[0]
+    return text if mailbox.isascii() and mailbox.isalnum() else _refused("is no address of letters a to z and digits")
+
+
 def _plain(text: str) -> str:
     """Any text but none, in which every character shows, and as an engine that knows Unicode lowers it."""
     if not text:
@@ -186,6 +193,11 @@ EMAIL = Rule(_CASELESS, _address)
 EMAIL_META = Rule(Form("caseless, all blanks and dots", (Trim(BLANKS + "."), Lower())), _address)
 # https://developers.google.com/data-manager/api/devguides/concepts/formatting (read 2026-11)
 GMAIL_EMAIL = Rule(Form("gmail", (Trim(BLANKS), Lower(), Gmail())), _address)
+# "Strip everything between the first + to the end of the username, remove all non-alphanumeric characters from it":
+# Reddit's page on manual advanced matching, https://ads-api.reddit.com/docs/v3/ (read 2026-11)
+EMAIL_REDDIT = Rule(
+    Form("letters and digits", (Trim(BLANKS), Lower(), Bare(string.punctuation.replace("@", "")))), _bare
+)
 # https://developers.google.com/data-manager/api/devguides/concepts/formatting (read 2026-11)
 PHONE_PLUS = Rule(phone.form(), phone.judged, region=True)
 # https://developers.facebook.com/docs/marketing-api/audiences/guides/custom-audiences (read 2026-11)
@@ -194,6 +206,9 @@ PHONE_DIGITS = Rule(phone.form(), _digits, region=True)
 MADID = Rule(_CASELESS, _device, hashed=False)
 # "IDFA lower-case with dashes": https://docs.x.com/x-ads-api/audiences (read 2026-11)
 MADID_HASHED = Rule(_CASELESS, _device)
+# "IDFA values are upper-cased, and AAID values lower-cased" for Reddit:
+# https://docs.extract.to/reverse-etl-destinations/reddit-audiences (read 2026-11)
+IDFA_CAPITAL = Rule(_CASELESS, lambda text: _device(text).upper())
 # Letters outside a to z stay, as in the vendor's own examples, which its client would cut:
 # https://developers.facebook.com/docs/marketing-api/conversions-api/parameters/customer-information-parameters
 NAME_META = Rule(_LETTERS, _letters)
