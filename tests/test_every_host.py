@@ -55,6 +55,7 @@ HOSTS = {
     "sendgrid": {"api.sendgrid.com"},
     "snapchat_ads": {"accounts.snapchat.com", "adsapi.snapchat.com"},
     "tiktok_ads": {"business-api.tiktok.com"},
+    "trade_desk": {"euw-data.adsrvr.org", "usw-data.adsrvr.org"},
     "userpilot": {"analytex-eu.userpilot.io", "analytex.userpilot.io"},
     "webhook": {"receiver.example.com"},
     "x_ads": {"ads-api.x.com"},
