@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from audiences import verdicts
-from audiences.batch import Phase, Rows, Sent
+from audiences.batch import Phase, Rows, Sent, Verdict
 from audiences.control import Fence
 from audiences.lease import Lease
 from audiences.ledger import Settlement
@@ -18,10 +18,15 @@ WINDOW = 10  # batches that one mark in the warehouse covers: what the loss of t
 PAUSE = 30.0  # seconds between checkpoints, at least
 SHARE = 20  # … and so many times what the last one took
 
+Said = tuple[Verdict, Range, str | None]  # as `Sent.verdicts` gives it
+
 
 @dataclass
 class Book:
-    """The book that a Delivery writes in. Marks go to the warehouse, intents and verdicts to the state database."""
+    """The book that a Delivery writes in. Marks go to the warehouse, intents and verdicts to the state database.
+
+    kept: acknowledgements that wait for `acknowledge`, where they count only as a whole; None: nothing is held back
+    """
 
     fence: Fence
     held: Lease
@@ -34,6 +39,7 @@ class Book:
     marked: int = 0
     last: float = field(init=False)
     took: float = 0.0
+    kept: list[Said] | None = None
 
     def __post_init__(self) -> None:
         self.last = self.clock()
@@ -65,7 +71,14 @@ class Book:
         self.last = self.clock()
         self.took = self.last - began
 
+    def acknowledge(self) -> None:
+        """Write down what was held back."""
+        verdicts.record(self.held, self.reader.outbox, self.kept or [], {})
+
     def _write(self, done: Sequence[Sent], intent: int | None) -> None:
         found = [row for sent in done for row in sent.verdicts()]
+        if self.kept is not None:
+            self.kept += [row for row in found if row[0] is Verdict.OK]
+            found = [row for row in found if row[0] is not Verdict.OK]
         reasons = {key: reason for sent in done for key, reason in sent.reasons.items()}
         verdicts.record(self.held, self.reader.outbox, found, reasons, intent)

@@ -190,3 +190,8 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             return "0"
         gone = f"from leaving where not kept and not wanted and not {self._frozen('lk', 'li')}"
         return f"(select count(distinct lk) {gone})"
+
+
+def same(alias: str) -> str:
+    """The condition that `alias` is the claim which the outbox row `o` is about."""
+    return f'{alias}."key" = o."key" and {alias}.ident = o.ident and {alias}.list = o.list'

@@ -135,6 +135,23 @@ class Story:
                     f" where h.outbox = {self.outbox} and h.seq between v.lo and v.hi"
                 )
 
+    def left(self, ledger: str, stale: str) -> None:
+        """Tell of claims that went with a list made anew of this outbox, in the transaction that forgets them.
+
+        stale: which of the ledger's rows `l`, as SQL
+        """
+        if not self.fence.warehouse.columns(f"history_{self.fence.table}"):
+            return
+        new = f"exists (select 1 from {ledger} n where n.outbox >= {self.outbox} and n.list = l.list and n"
+        verb = f"case when {new}.ident = l.ident) then 'release' when {new}.\"key\" = l.\"key\") then 'move'"
+        self.fence.warehouse.run(
+            f"insert into {self._table}"
+            f' select {self.outbox}, h.last + row_number() over (order by l."key", l.ident), cast(l."key" as varchar),'
+            f" {verb} else 'remove' end, h.run, {self.now}, '{ACCEPTED}' from {ledger} l cross join"
+            f" (select coalesce(max(seq), -1) as last, max(run) as run from {self._table}"
+            f" where outbox = {self.outbox}) h where {stale}"
+        )
+
     @property
     def _table(self) -> str:
         return self.fence.warehouse.table(f"history_{self.fence.table}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from audiences import ranges
 from audiences.batch import Verdict
-from audiences.changes import UPSERT, VERB
+from audiences.changes import UPSERT, VERB, same
 from audiences.control import Fence
 from audiences.ranges import Range
 from audiences.terms import SENT, Terms, fields, sent
@@ -64,8 +64,7 @@ def beside(warehouse: Warehouse, kind: str, table: str, own: str) -> None:
     )
     known = warehouse.columns(name)
     for field in fields(claims):
-        column = sent(field).strip('"')
-        fit(warehouse, name, field, claims[column], known.get(column))
+        fit(warehouse, name, field, claims[SENT + field], known.get(SENT + field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +185,19 @@ class Settlement:
     def _doubted(self, rows: str) -> None:
         """Sent without an answer: whatever claim there is, is no longer sure; an upsert without one gets one."""
         rows = f"(select o.* from {rows} o where true{self._unpending})"
-        ledger, columns = self._table("ledger"), "".join(f", {name}" for name in self.columns)
-        there = "o.ident = l.ident and o.list = l.list"
+        ledger, there = self._table("ledger"), "o.ident = l.ident and o.list = l.list"
+        columns = "".join(f", {name}" for name in self.columns)
         equal = " and ".join(f"x.{name} is not distinct from o.{name}" for name in self.columns)
-        held = f"x.sure and (o.verb = 'upsert' or x.outbox = {self.outbox}) and {equal}"
-        settled = f"exists (select 1 from {ledger} x where {same('x')} and {held})"
-        ups = f"(select * from {rows} o where o.{UPSERT} and not {settled})"
+        held = f"{same('x')} and x.sure and (o.verb = 'upsert' or x.outbox = {self.outbox}) and {equal}"
+        settled = f"exists (select 1 from {ledger} x where {held})"
+        noted = self.fence.warehouse.columns(f"unknown_{self.fence.table}")
+        # A refresh leaves a doubt only where its lost job, or its repetition, may do harm.
+        verbs = UPSERT if noted or self._unpending else "verb = 'upsert'"
+        ups = f"(select * from {rows} o where o.{verbs} and not {settled})"
         gone = f"(select * from {rows} where verb in ('move', 'remove'))"
-        since = f"(l.sure or l.outbox < {self.outbox})"  # sent once more: a ticket of this call, too, may be lost
-        if self.fence.warehouse.columns(f"unknown_{self.fence.table}"):
-            since = "l.sure"
+        # Sent once more, a doubt is young again: a ticket of this call, too, may be lost.
+        since = "l.sure" if noted else f"(l.sure or l.outbox < {self.outbox})"
+        if noted:
             self._unknown(ups, f"exists (select 1 from {ledger} l where {same('l')})")
             self._unknown(gone, "true", f" and exists (select 1 from {ledger} l where {there})")
         doubt = f'set sure = false, outbox = {self.outbox}, "at" = {self.now}'
@@ -243,8 +245,3 @@ class Settlement:
             f' select "key", ident, list, 1, {due.format(n=1)}, {self.outbox}, {self.now}{columns} from {ups} o'
             f' where not exists (select 1 from {refused} f where f."key" = o."key")'
         )
-
-
-def same(alias: str) -> str:
-    """The condition that `alias` is the claim which the outbox row `o` is about."""
-    return f'{alias}."key" = o."key" and {alias}.ident = o.ident and {alias}.list = o.list'

@@ -25,6 +25,7 @@ class Plan:
     unknown:  claims that only read-back or a person can resolve
     pending:  members whom the provider has taken in and not judged yet; they are sent nothing until it has
     unconsented: set aside, for a consent that the destination asks for is not given; removed if there
+    anew:     of whom the list is made anew: all are sent, those who did not change among the refreshed
     filled:   destination field -> how many rows have a value
     """
 
@@ -44,6 +45,7 @@ class Plan:
     unsettled: int = 0
     unconsented: int = 0
     counts: str = "members"
+    anew: int = 0
     filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -126,7 +128,9 @@ class Plan:
             (self.unconsented, "without consent"),
         )
         notes = [f"set aside: {', '.join(f'{n:,} {what}' for n, what in aside if n)}"] if self.set_aside else []
-        if self.refreshed:
+        if self.anew:
+            notes.append(f"the list is made anew of {self.anew:,}; whoever else is on it goes")
+        elif self.refreshed:
             notes.append(f"↻ {self.refreshed:,} sent again, before the destination forgets them")
         if self.waiting:
             notes.append(f"waiting: {self.waiting:,} refused before and unchanged (audiences refused {self.sync.name})")

@@ -20,6 +20,7 @@ KINDS = (
     "refused",
     "pending",
     "unknown",
+    "replace",
     "history",
     "control",
 )  # control last: while it has the old name, the old name still holds

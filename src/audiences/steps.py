@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import httpx
 
@@ -20,23 +18,22 @@ from audiences import (
     ledger,
     outbox,
     pending,
-    ranges,
     rename,
+    repair,
     runs,
     settle,
     unknown,
     verdicts,
 )
 from audiences.audience import Audience
-from audiences.batch import Verdict
-from audiences.book import Book
 from audiences.claims import Asked
 from audiences.connector import Connector
 from audiences.control import Control, Fence
-from audiences.deliver import Delivery
+from audiences.dispatch import Dispatch
 from audiences.errors import AudienceError, LeaseLost, StaleSource
 from audiences.lease import Lease
 from audiences.project import Binding
+from audiences.repair import Repair
 from audiences.terms import Terms
 from audiences.theirs import flush, theirs
 from audiences.worker import Result, Worker
@@ -112,6 +109,7 @@ class Steps:
             delivered, stayed = result.delivered + judged.delivered, result.stayed + judged.stayed
             self.result = replace(result, fresh=result.fresh + fresh, delivered=delivered, stayed=stayed)
             self.result = replace(self.result, unnamed=result.unnamed + judged.unnamed)
+        repair.finish(fence, connector, self._now())
 
     def _client(self, cls: type[Connector], settings: Connector.Settings, held: Lease) -> httpx.Client:
         worker = self.worker
@@ -173,9 +171,14 @@ class Steps:
                     lambda: compare.explained(warehouse, changes, plan.filled),
                     runs.promised(self.worker.state, self.binding.sync.name),
                 )
+                if self.worker.replace:
+                    repair.check(self.binding, plan)
         except AudienceError:
             outbox.drop(fence, fence.epoch)
             raise
+        if self.worker.replace:
+            plan = repair.planned(plan, outbox.fill(fence, repair.everyone(changes), self.binding.sync))
+            self.result = replace(self.result, plan=plan)
         runs.approve(self.worker.state, self.begun, fence.epoch, plan)
         outbox.outlive(fence, changes)
         # Claims of two rules may stand side by side from here on, until a later run finds them all of one.
@@ -187,52 +190,8 @@ class Steps:
             outbox.drop(fence, fence.epoch)
             flush(connector, [terms.list_id])  # a run under another name may have been cut off before it did
             return
-        with self._account():
-            verdicts.register(held, fence.epoch)
-            fence.update("outbox = :outbox, mark = 0", outbox=fence.epoch)
-            self._send(held, fence, connector, terms, reader)
-
-    @contextmanager
-    def _account(self) -> Iterator[None]:
-        """Keep other workers off the account while this one delivers: its pace is one for all its syncs."""
-        name = f"account:{self.binding.sync.section}"
-        held = lease.awaited(self.worker.state, name, self.worker.queue, self.worker.sleep)
-        try:
-            with held.kept():
-                # Another worker may have been asked to wait since this run began.
-                self.worker.shared(self.binding.sync.section, self.binding.connector.limits)
-                yield
-        finally:
-            with suppress(LeaseLost):
-                held.release()
-
-    def _send(self, held: Lease, fence: Fence, connector: Connector, terms: Terms, reader: outbox.Reader) -> None:
-        """Deliver the published outbox and settle what became of it."""
-        total, phases, lists = reader.total(), reader.phases(), reader.lists()
-        settlement = ledger.Settlement(fence, fence.epoch, reader.columns(), self._now())
-        shown = partial(flush, connector, lists)
-        book = Book(fence, held, reader, phases, settlement, shown, connector.limits.batch)
-        done = partial(self.worker.told, self.binding.sync.name)
-        delivery = Delivery(book, connector, self.worker.stop, lambda rows: done(rows, total))
-        with self.worker.stage("deliver", rows=total) as told:
-            delivery.run()
-            told.fails(delivery.error)
-        self.result = replace(self.result, unnamed=self.result.unnamed + delivery.unnamed)
-        if isinstance(delivery.error, LeaseLost):
-            raise delivery.error
-        with self.worker.stage("settle"):
-            shown()
-            found = settle.close(held, settlement, total)
-        # A move is half of a change, whose other half is counted, and a release is none.
-        counted = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("upsert", "remove")]
-        delivered = self.result.delivered + ranges.common(found.of(Verdict.OK), counted)
-        leaving = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("move", "remove")]
-        stayed = self.result.stayed + ranges.common(found.of(Verdict.REFUSED, Verdict.DOUBT), leaving)
-        # Where nobody was listed each member has one claim now; to look for others costs a fiftieth of a first sync.
-        members = 'count(distinct "key")' if self.result.size else "count(*)"
-        [(size,)] = fence.warehouse.run(f"select {members} from {fence.warehouse.table('ledger_' + fence.table)}")
-        self.result = replace(self.result, delivered=delivered, stayed=stayed, size=size)
-        self.result = replace(self.result, stopped=delivery.stopped, error=delivery.error)
+        mended = Repair(fence, connector, terms.list_id, self.worker.now()) if self.worker.replace else None
+        self.result = Dispatch(self.worker, self.binding, held, connector, reader, mended).go(self.result)
 
     def _count(self) -> None:
         warehouse, table = self.worker.warehouse, self.binding.sync.table

@@ -32,6 +32,7 @@ class Worker:
     """What a run works with.
 
     patience:  seconds that one call may wait in all
+    replace:   whether the lists are made anew
     queue:     seconds that a sync may wait for an account that another one uses
     keeps:     how far the history of what was sent reaches back; nothing: none is kept
     commit:    of the definitions, where git does not tell
@@ -49,6 +50,7 @@ class Worker:
     project: Path
     patience: float = 900.0
     force: bool = False
+    replace: bool = False
     queue: float = 0.0
     keeps: timedelta = timedelta(days=90)
     commit: str | None = None

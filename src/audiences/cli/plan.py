@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from audiences import compare, fresh, mask, outbox, runs
+from audiences import compare, fresh, mask, outbox, repair, runs
 from audiences.audience import Audience
 from audiences.changes import Changes
 from audiences.cli import output
@@ -42,11 +42,15 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for beside the names. sample: members of each kind of change; force: pass the guard's shares."""
+    """What was asked for beside the names. sample: members of each kind of change; force: pass the guard's shares.
+
+    replace: as if the lists were made anew
+    """
 
     names: Sequence[str]
     sample: int = 0
     force: bool = False
+    replace: bool = False
     exit_code: bool = False
     as_json: bool = False
 
@@ -125,8 +129,13 @@ def one(warehouse: Warehouse, state: State | None, audience: Audience, binding: 
         if source and source.stale:
             raise source.stale
         plan.check(audience.guard, wish.force, lambda: compare.explained(warehouse, changes, plan.filled), promised)
+        if wish.replace:
+            repair.check(binding, plan)
+            plan = repair.planned(plan, outbox.count(warehouse, repair.everyone(changes), binding.sync))
     except (StaleSource, UnsafePlan) as guard:
         return Shown(name, plan=plan, guard=guard, source=source, sample=found)
+    except AudienceError as error:
+        return Shown(name, error=error)
     return Shown(name, plan=plan, source=source, sample=found)
 
 

@@ -31,6 +31,11 @@ from audiences.worker import Result, Worker
 @click.option("--all", "everything", is_flag=True, help="Every audience.")
 @click.option("--dry-run", is_flag=True, help="As `audiences plan`: count, and send nothing.")
 @click.option("--force", is_flag=True, help="Pass the guard's shares, for the audiences named.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="A repair: make the list anew of the audience named; whoever else is on it goes, also who is not ours.",
+)
 @click.option("--strict", is_flag=True, help="End with 4 where anyone is refused or set aside, reported before or not.")
 @click.option(
     "--after-dbt",
@@ -48,6 +53,7 @@ def command(
     everything: bool,
     dry_run: bool,
     force: bool,
+    replace: bool,
     strict: bool,
     dbt_results: Path | None,
     sample: int | None,
@@ -67,13 +73,14 @@ def command(
         raise click.UsageError("name audiences, or say --all, but not both")
     if not (everything or names or dry_run or dbt_results):
         raise click.UsageError("name an audience, or say --all")
-    if force and (not names or any(set(name) & set("*?[") for name in names)):
-        raise click.UsageError("--force needs the name of an audience or a sync: no --all, and no pattern")
+    for option, given in {"--force": force, "--replace": replace}.items():
+        if given and (not names or any(set(name) & set("*?[") for name in names)):
+            raise click.UsageError(f"{option} needs the name of an audience or a sync: no --all, and no pattern")
     if sample and not dry_run:
         raise click.UsageError("--sample goes with --dry-run, or with `audiences plan`")
     if dbt_results and dry_run:
         raise click.UsageError("--after-dbt delivers; without it, --dry-run shows what any audience would send")
-    wish = Wish(names, sample or 0, force, as_json=as_json)
+    wish = Wish(names, sample or 0, force, replace, as_json=as_json)
     return planning.show(Session(folder), wish) if dry_run else deliver(Session(folder), wish, strict, dbt_results)
 
 
@@ -111,6 +118,7 @@ def delivered(session: Session, chosen: Chosen, wish: Wish) -> tuple[list[Result
             session.folder,
             session.settings.patience,
             wish.force,
+            wish.replace,
             keeps=timedelta(session.settings.history_days),
             commit=session.settings.commit,
             stop=signals.stopped,

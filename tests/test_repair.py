@@ -1,0 +1,379 @@
+"""A list made anew: whoever else is on it goes, who is wanted is never off it, and the ledger is the list."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import httpx
+import pytest
+
+import jobs
+from audiences.errors import Deferred, DefinitionError, DeliveryError, Unanswered, UnsafePlan
+from engines import on
+from prompt import Project
+from world import Killed, Receiver, World
+
+SESSIONS = """
+from audiences import Limits, Member
+from audiences.connectors import find, shipped
+
+class Sessions(find("webhook", [shipped("connectors")])):
+    limits = Limits(batch=2)
+    session = False
+
+    def upsert(self, list_id, members):
+        return self._post("part" if self.session else "upsert", list_id, members)
+
+    def replacing(self, list_id, began):
+        self.session = True
+        self._post("begin", list_id, [Member("", {}, -1)])
+
+    def replaced(self, list_id, began):
+        self._post("end", list_id, [Member("", {}, -2)])
+"""
+CLEARS = """
+    def replaced(self, list_id, began):
+        self.http.post("/clear", json={"list": list_id, "before": began.isoformat()})
+"""
+PEOPLE = [(number, f"p{number}@x", number) for number in range(5)]
+NAMES = {name for _, name, _ in PEOPLE}
+STRANGER = {"email": "stranger@x", "nps": 0}
+
+
+class Sessions(Receiver):
+    """A receiver that can be told a list in parts: they are the list once it is told that they are all.
+
+    fewest: how many there were of ours on the list after any call
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.parts, self.fewest = Receiver(), len(PEOPLE)
+
+    def apply(self, told):
+        if told["verb"] == "begin":
+            self.parts = Receiver()
+        elif told["verb"] == "part":
+            self.parts.apply({**told, "verb": "upsert"})
+        elif told["verb"] == "end":
+            self.lists[told["list"]] = self.parts.lists[told["list"]]
+        else:
+            super().apply(told)
+        self.fewest = min(self.fewest, len(self.holds() & NAMES))
+
+
+@pytest.fixture
+def world(tmp_path, engine):
+    """Five people on a list; somebody has put a stranger there since, and taken one of them off."""
+    made = World(tmp_path, engine=engine)
+    made.small()
+    (tmp_path / "connectors" / "webhook.py").write_text(SESSIONS)
+    made.receiver = Sessions()
+    made.people(*PEOPLE)
+    made.sync()
+    made.receiver.lists["L"]["stranger@x"] = STRANGER
+    del made.receiver.lists["L"]["p3@x"]
+    made.receiver.fewest = 4
+    return made
+
+
+def test_the_list_is_what_is_wanted(world):
+    """
+    Who was taken off is on it again, who came is, who left and the stranger are not; it was never smaller meanwhile.
+    The ledger is the list, and the next run has nothing to do.
+    """
+    world.people(*PEOPLE[1:], (7, "p7@x", 7))
+    result = world.sync(replace=True)
+    after = world.sync()
+
+    assert world.receiver.holds() == {"p1@x", "p2@x", "p3@x", "p4@x", "p7@x"}
+    assert world.receiver.fewest >= 3
+    assert (result.plan.added, result.plan.removed, result.plan.refreshed, result.plan.anew) == (1, 1, 4, 5)
+    assert (result.error, result.delivered, result.size, after.plan.changed) == (None, 5, 5, 0)
+    assert {ident for _, ident, _ in world.ledger()} == world.receiver.holds()
+    told = world.sql("select key, verb from audience_sync.history_team__webhook where outbox > 1")
+    assert set(told) == {*((str(n), "refresh") for n in range(1, 5)), ("7", "add"), ("0", "remove")}
+
+
+def test_an_address_that_is_left(world):
+    """
+    The old address of a member who moved goes with the old list, and one that passes to another key stays.
+    """
+    world.people((1, "p0@x", 1), *PEOPLE[2:])
+    result = world.sync(replace=True)
+
+    assert (result.error, world.sync().plan.changed) == (None, 0)
+    assert world.receiver.holds() == {"p0@x", "p2@x", "p3@x", "p4@x"}
+    assert world.ledger() == {(1, "p0@x", True), *((n, f"p{n}@x", True) for n in (2, 3, 4))}
+
+
+@on("duckdb")
+def test_a_guard_stops_it_as_any_run(world):
+    """
+    Who would leave with the old list counts as always; nothing is sent, and --force passes the share.
+    """
+    world.define("[guard]\nfloor = 0")
+    world.people(*PEOPLE[:2])
+    calls = len(world.receiver.calls)
+    stopped = world.sync(replace=True)
+    sent = len(world.receiver.calls) - calls
+    forced = world.sync(replace=True, force=True)
+
+    assert isinstance(stopped.error, UnsafePlan)
+    assert (sent, forced.error) == (0, None)
+    assert world.receiver.holds() == {"p0@x", "p1@x"}
+
+
+@on("duckdb")
+def test_who_is_refused_is_not_on_it(world):
+    """
+    The claim of a member who is refused now goes with the old list; the refusal is told, and the others are listed.
+    """
+
+    def before(told):
+        bad = [each["key"] for each in told["members"] if each["fields"].get("email") == "p1@x"]
+        if not bad:
+            return None
+        world.receiver.apply({**told, "members": [each for each in told["members"] if each["key"] not in bad]})
+        return httpx.Response(200, json={"rejected": dict.fromkeys(bad, "no")})
+
+    world.receiver.before = before
+    result = world.sync(replace=True)
+
+    assert (result.error, result.fresh, result.refused) == (None, 1, 1)
+    assert world.receiver.holds() == NAMES - {"p1@x"}
+    assert {ident for _, ident, _ in world.ledger()} == NAMES - {"p1@x"}
+
+
+@on("duckdb")
+@pytest.mark.parametrize("answer", [httpx.Response(422, text="not now"), httpx.Response(500)], ids=["refused", "lost"])
+def test_a_list_that_is_not_ended(world, answer):
+    """
+    Where the last word is refused, or has no answer, the run fails and the ledger forgets nobody; the next run, under
+    the strictest guard, sends who was to be added; asked for again, the list is made anew.
+    """
+    world.define("[guard]\nfloor = 0\nadded = 0.2\nmost = 1")
+    world.people(*PEOPLE, (7, "p7@x", 7))
+    world.receiver.before = lambda told: answer if told["verb"] == "end" else None
+    failed = world.sync(replace=True)
+    claims = world.ledger()
+    world.receiver.before = lambda told: None
+    after = world.sync()
+    last = world.sync(replace=True)
+
+    assert isinstance(failed.error, DeliveryError)
+    assert claims == {*((n, f"p{n}@x", True) for n in range(5)), (7, "p7@x", False)}
+    assert (after.error, after.plan.updated, last.error) == (None, 1, None)
+    assert world.receiver.holds() == {*NAMES, "p7@x"}
+
+
+@on("duckdb")
+@pytest.mark.parametrize("at", range(14, 60, 9))
+def test_cut_off_anywhere(world, at):
+    """
+    Wherever a run is killed: the list was never emptied, an ordinary run after it brings it in step but for the
+    strangers, and the same command once more makes it anew.
+    """
+    world.people(*PEOPLE[1:], (7, "p7@x", 7))
+    taken, apply = [], world.receiver.apply
+    world.receiver.apply = lambda told: (apply(told), taken.append(told["verb"]))
+    world.killed(at, replace=True)
+    after = world.sync()
+    between = world.receiver.holds()
+    last = world.sync(replace=True)
+
+    assert (after.error, last.error) == (None, None)
+    assert world.receiver.fewest >= 3
+    assert between - {"stranger@x", "p3@x"} == {"p1@x", "p2@x", "p4@x", "p7@x"}
+    assert world.receiver.holds() == {"p1@x", "p2@x", "p3@x", "p4@x", "p7@x"}
+    assert world.ledger() == {(n, f"p{n}@x", True) for n in (1, 2, 3, 4, 7)}
+
+
+@on("duckdb")
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (lambda world: world.define('mode = "add"'), DefinitionError, "which removes nobody"),
+        (lambda world: world.people(*PEOPLE, (1, "q@x", 1)), UnsafePlan, "1 keys come more than once"),
+        (lambda world: world.people((1, None, 1)), UnsafePlan, "there is nobody to make the list of"),
+    ],
+    ids=["mode", "repeated", "nobody"],
+)
+def test_what_cannot_be_made_anew(world, change, kind, words):
+    """
+    Where someone would go who is to stay, nothing is sent, in words.
+    """
+    change(world)
+    calls = len(world.receiver.calls)
+    result = world.sync(replace=True, force=True)
+
+    assert isinstance(result.error, kind)
+    assert words in result.error.what
+    assert (len(world.receiver.calls) - calls, len(world.ledger())) == (0, 5)
+
+
+class Clearing(jobs.Provider):
+    """A provider of jobs that can take off whoever was last added before a moment. now: the time, as it tells it"""
+
+    def __init__(self, now):
+        super().__init__()
+        self.now, self.times, self.since, self.cleared, self.says = now, {}, {}, [], None
+
+    def __call__(self, request):
+        if request.url.path != "/clear":
+            return super().__call__(request)
+        if self.says:
+            return self.says
+        self.cleared.append(request)
+        before = datetime.fromisoformat(httpx.Response(200, content=request.content).json()["before"])
+        for name in [name for name, at in self.since.items() if at < before]:
+            self.lists["L"].pop(name, None)
+        return httpx.Response(200, json={})
+
+    def _posted(self, told):
+        answer = super()._posted(told)
+        self.times[answer["job"]] = self.now()
+        return answer
+
+    def _apply(self, job, fails):
+        super()._apply(job, fails)
+        at = next(self.times[name] for name, each in self.jobs.items() if each is job)
+        self.since |= {row["email"]: at for row in job["rows"] if row["email"] in self.lists["L"]}
+
+
+@pytest.fixture
+def slow(tmp_path, engine):
+    """Three people on the list of a provider that judges later, and a stranger among them; an hour ago."""
+    made = jobs.world(tmp_path, engine)
+    made.receiver = Clearing(lambda: made.moment)
+    (tmp_path / "connectors" / "jobs.py").write_text(jobs.CONNECTOR + CLEARS)
+    made.people(*PEOPLE[:3])
+    for _ in range(2):
+        made.sync()
+        made.receiver.works()
+    made.receiver.lists["L"]["stranger@x"] = STRANGER
+    made.receiver.since["stranger@x"] = made.moment
+    made.later(hours=1)
+    return made
+
+
+def test_with_tickets_it_ends_once_all_are_judged(slow):
+    """
+    Nobody is taken off before every job is done; the run that hears the last verdict ends it, once, and others go on
+    meanwhile.
+    """
+    slow.people(*PEOPLE[1:3])
+    begun = slow.sync(replace=True)
+    slow.people(*PEOPLE[1:4])
+    slow.later(hours=1)
+    waiting = slow.sync()
+    before = slow.receiver.holds()
+    slow.receiver.works()
+    last = slow.sync(force=True)
+    slow.receiver.works()
+    after = slow.sync()
+
+    assert (begun.outcome, begun.pending, begun.plan.removed, waiting.error, last.error) == (
+        "accepted",
+        2,
+        1,
+        None,
+        None,
+    )
+    assert (before, len(slow.receiver.cleared)) == ({"p0@x", "p1@x", "p2@x", "stranger@x"}, 1)
+    assert slow.receiver.holds() == {"p1@x", "p2@x", "p3@x"}
+    assert (after.plan.changed, slow.ledger()) == (0, {(n, f"p{n}@x", True) for n in (1, 2, 3)})
+
+
+@on("duckdb")
+def test_a_lost_ticket_ends_it(slow):
+    """
+    Where what became of someone is lost, nobody is taken off, the run says so, and the next ones go on.
+    """
+    slow.sync(replace=True)
+    slow.sql(
+        "update audience_sync.ledger_team__jobs set sure = false, outbox = 3 where key = 1",
+        "delete from audience_sync.pending_team__jobs where key = 1",
+    )
+    slow.receiver.works()
+    told, after = slow.sync(), slow.sync()
+
+    assert "the list was not made anew" in str(told.error)
+    assert (after.error, slow.receiver.cleared) == (None, [])
+    assert "stranger@x" in slow.receiver.holds()
+
+
+@on("duckdb")
+@pytest.mark.parametrize(
+    ("says", "kind", "times"),
+    [(httpx.Response(422, text="no"), DeliveryError, 0), (httpx.Response(500), Unanswered, 1)],
+)
+def test_the_end_fails(slow, says, kind, times):
+    """
+    What is refused is given up, and said; what has no answer is asked again by the next run. Both leave the ledger.
+    """
+    slow.sync(replace=True)
+    slow.receiver.works()
+    slow.receiver.says = says
+    failed = slow.sync()
+    slow.receiver.says = None
+    after = slow.sync()
+
+    assert type(failed.error) is kind
+    assert (after.error, len(slow.receiver.cleared), len(slow.ledger())) == (None, times, 3)
+
+
+@on("duckdb")
+def test_a_list_with_open_jobs_is_not_made_anew(slow):
+    """
+    An open job could undo it, so it is put off, and said.
+    """
+    slow.people(*PEOPLE[:4])
+    slow.sync()
+
+    assert isinstance(slow.sync(replace=True).error, Deferred)
+
+
+@on("duckdb")
+def test_killed_before_the_last_ticket_is_written_down(slow):
+    """
+    A run that is cut off while it sends never takes anybody off, whatever its jobs come to.
+    """
+    slow.people(*PEOPLE[:5])
+
+    def after(request):
+        if len(slow.receiver.jobs) == 4:
+            raise Killed
+
+    slow.receiver.after = after
+    with pytest.raises(Killed):
+        slow.sync(replace=True)
+    slow.forget_lease()
+    slow.receiver.after = lambda request: None
+    for _ in range(3):
+        slow.receiver.works()
+        slow.later(hours=7)
+        assert slow.sync(force=True).error is None
+
+    assert slow.receiver.cleared == []
+    assert slow.receiver.holds() == {*NAMES, "stranger@x"}
+
+
+def test_the_command_wants_a_name_and_says_what_it_would_do(tmp_path):
+    """
+    No --all and no pattern; with --dry-run the plan says of how many the list would be made, and nothing is sent.
+    """
+    project = Project(tmp_path)
+    project.people(*PEOPLE)
+    project.odd("def replaced(self, list_id, began): pass")
+    project.types("sync", "odd")
+    every, some = project.types("sync", "--all", "--replace"), project.types("sync", "o*", "--replace")
+    dry, done = project.types("sync", "odd", "--replace", "--dry-run"), project.types("sync", "odd", "--replace")
+    cannot = [project.types("sync", "team", "--replace", *more) for more in (("--dry-run",), ())]
+
+    assert [each.code for each in (every, some, *cannot)] == [2, 2, 2, 2]
+    assert "--replace needs the name of an audience" in every.err
+    assert "\n  the list is made anew of 5; whoever else is on it goes\n" in dry.out
+    assert (dry.code, done.code) == (0, 0)
+    assert "5 changes delivered." in done.out
+    assert all("file cannot make a list anew" in each.err for each in cannot)
