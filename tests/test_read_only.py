@@ -10,6 +10,7 @@ from audiences import settings
 from audiences.errors import DefinitionError, Held
 from audiences.settings import Settings
 from audiences.warehouse import Warehouse, made, source, sources
+from billboard import Ads
 from engines import Closed, DuckDB, Onlooker, PostgreSQL, ReadOnly
 from prompt import Project
 from scale import times
@@ -75,7 +76,7 @@ def test_any_history_ends_in_step(request, kind):
     lost state.
     """
     server = request.getfixturevalue("postgres_server") if kind is Onlooker else None
-    told(Told, ReadOnly(kind(server and server.database)), times(15, 2_000, 60))
+    told(Told, ReadOnly(kind(server and server.database)), times(10, 2_000, 30))
 
 
 def test_values_travel_as_from_a_warehouse_that_is_written(request, tmp_path, world):
@@ -203,6 +204,21 @@ def test_two_syncs_share_one_evaluation(onlooker):
         assert [result.outcome for result in onlooker.results()] == ["delivered", "delivered"]
     assert len(streams) == 1
     assert onlooker.receiver.holds("L") == onlooker.receiver.holds("M") == {"a@x", "b@x"}
+
+
+def test_hashed_identifiers_need_the_warehouse(tmp_path):
+    """
+    What a platform gets as hashes is not kept plain on the worker's disk: such a sync is refused, and writes no ledger.
+    """
+    world = Ads(tmp_path, "id bigint, mail varchar", 'send = { email = "mail" }', ReadOnly(Closed()))
+    world.customers((1, "ada@example.com"))
+
+    assert "hashed identifiers" in world.sync().error.what
+    assert (
+        world.sql("select 1 from duckdb_tables() where schema_name = 'audience_sync' and table_name ~ 'ledger_.*'")
+        == []
+    )
+    assert b"ada@example.com" not in (tmp_path / "ledger.duckdb").read_bytes()
 
 
 @pytest.fixture

@@ -27,6 +27,11 @@ def asked(warehouse: Warehouse, audience: Audience, binding: Binding, source: st
     send = {name: column(audience, wanted, types) for name, wanted in binding.sync.send.items()}
     if not issubclass(binding.connector, Hashed):
         return Asked(source, types, key, send)
+    if warehouse.source:
+        raise DefinitionError(
+            f"{binding.sync.connector} is sent hashed identifiers; a ledger on the worker's disk would keep them plain",
+            do="let the worker write a schema of the warehouse: unset AUDIENCES_LEDGER_URL; or leave the sync out",
+        )
     consents = binding.connector.consented(binding.options, tuple(send))
     kinds = binding.connector.sent_kinds(binding.options, tuple(send))
     return claims(warehouse.words, Asked(source, types, key, send, consents), kinds)
