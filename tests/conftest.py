@@ -13,6 +13,7 @@ import pytest
 import canary
 from audiences.cli import container
 from engines import DuckDB, engine  # noqa: F401 (a fixture)
+from mariadb import mariadb_server  # noqa: F401 (a fixture)
 from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
 from states import state_url  # noqa: F401 (a fixture)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -161,6 +162,31 @@ class Closed(DuckDB):
 
     def keep(self, url: URL) -> URL:
         return url
+
+
+class SQLite:
+    """A SQLite file in the test's folder."""
+
+    name, dialect = "sqlite, only read", "sqlite"
+
+    def new(self, folder: Path) -> URL:
+        sqlite3.connect(folder / "w.sqlite").close()
+        return make_url(f"sqlite:///{folder / 'w.sqlite'}")
+
+    @contextmanager
+    def open(self, url: URL) -> Iterator[Any]:
+        with closing(sqlite3.connect(str(url.database), isolation_level=None)) as connection:
+            yield connection
+
+    def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
+        """Let a table hold exactly these rows."""
+        with self.open(url) as connection:
+            connection.execute(f"delete from {table}")
+            if rows:
+                connection.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
+
+    def close(self, url: URL) -> None:
+        """Nothing of it is held."""
 
 
 class ReadOnly:

@@ -16,7 +16,7 @@ from sqlalchemy import event
 import jobs
 from audiences.errors import AudienceError
 from engines import PostgreSQL
-from world import HEADER, Killed, Killer, World
+from world import HEADER, Killed, Killer, World, whole
 
 STRANGER = "stranger@x"
 KEYS = range(1, 8)
@@ -264,7 +264,7 @@ class History:
         carried = {name for name, _ in wanted.values()}
         good = {(key, name, True) for key, (name, _) in wanted.items() if key not in bad}
         ledger, listed, table = self.world.ledger(), self.listed(self.list), f"team__{self.world.connector}"
-        refused = {key for (key,) in self.world.sql(f"select key from audience_sync.refused_{table}")}
+        refused = {whole(key) for (key,) in self.world.sql(f"select key from audience_sync.refused_{table}")}
         nameless, claiming = self.team.keys() - wanted.keys(), {key for key, _, _ in ledger - good}
 
         assert {name for _, name, _ in good} <= listed.keys() <= carried

@@ -174,7 +174,8 @@ class World:
             return preview.preview(warehouse, audience, found.bindings[sync.name], self.moment)[0]
 
     def ledger(self) -> set[tuple]:
-        return set(self.sql(f"select key, ident, sure from audience_sync.ledger_team__{self.connector}"))
+        rows = self.sql(f"select key, ident, sure from audience_sync.ledger_team__{self.connector}")
+        return {(whole(key), *row) for key, *row in rows}
 
     def listed(self) -> dict[str, int | None]:
         """The list as it stands at the destination: address -> nps."""
@@ -240,6 +241,11 @@ class World:
         """What time does after a kill: the lease of the dead run ends."""
         with sqlite3.connect(self.state_file) as connection:
             connection.execute("update lease set until = 0")
+
+
+def whole(key: object) -> object:
+    """A key as the audience's table has it: one of SQLite, where no column has a type, is text in the ledger."""
+    return int(key) if isinstance(key, str) and key.isdigit() else key
 
 
 class Killed(BaseException):

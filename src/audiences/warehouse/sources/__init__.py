@@ -9,10 +9,15 @@ from sqlalchemy.engine import URL
 from audiences.errors import DefinitionError
 from audiences.warehouse.source import Source
 from audiences.warehouse.sources.duckdb import DuckDBSource
+from audiences.warehouse.sources.mysql import MySQLSource
 from audiences.warehouse.sources.postgres import PostgresSource
+from audiences.warehouse.sources.sqlite import SQLiteSource
 
 SOURCES: Mapping[str, type[Source]] = {
     "duckdb": DuckDBSource,
+    "mariadb": MySQLSource,
+    "mysql": MySQLSource,
+    "sqlite": SQLiteSource,
     "postgresql": PostgresSource,
     "postgres": PostgresSource,
 }

@@ -1,0 +1,74 @@
+"""A SQLite file, opened to read. Its columns have no types: each value has its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from audiences import mask
+from audiences.errors import Deferred, WarehouseError
+from audiences.warehouse.source import Source
+
+NAMING = ("no such ", "ambiguous column", "near ", "misuse of ", "wrong number of arguments", "not authorized")
+PATIENCE = 5.0  # seconds for which a writer may keep the file
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteSource(Source):
+    """A file that this user may read and need not write."""
+
+    dialect = "sqlite"
+
+    def engine(self) -> Engine:
+        """The driver that Python has. Raises WarehouseError at the first connection where there is no such file."""
+        return create_engine("sqlite://", poolclass=NullPool, creator=self._connected)
+
+    def _connected(self) -> sqlite3.Connection:
+        file = f"file:{quote(str(Path(str(self.url.database))))}?mode=ro"
+        connection = sqlite3.connect(file, PATIENCE, uri=True, check_same_thread=False)
+        connection.text_factory = _text
+        return connection
+
+    def types(self, connection: Connection, select: str) -> dict[str, str]:
+        """Their names alone: to ask for no row runs nothing."""
+        nothing = connection.execution_options(no_parameters=True).exec_driver_sql(
+            f"select * from (\n{select}\n) as q limit 0"
+        )
+        return dict.fromkeys(nothing.keys(), "ANY")
+
+    def kind(self, type_: str) -> str:
+        """Whatever a column was declared as, it may hold any value."""
+        return "VARIANT"
+
+    def refusal(self, error: Any) -> Exception:
+        """By its words, of which those about names and grammar are shown."""
+        said = str(error)
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return Deferred("the warehouse file is being written", do="nothing: run it again in a minute")
+        if said.startswith(NAMING):
+            return WarehouseError(f"the warehouse refuses a statement: {mask.text(said)}", do="mend the audience's SQL")
+        return WarehouseError(
+            f"the warehouse fails with {getattr(error, 'sqlite_errorname', type(error).__name__)}; its words may hold"
+            " data and are not shown",
+            do="run the audience's SQL in a console of the warehouse to see them",
+        )
+
+    def shut(self, error: Any) -> Exception:
+        """A file that is missing or closed to this user."""
+        return WarehouseError(
+            f"the warehouse cannot be opened: {error}", do="let AUDIENCES_WAREHOUSE_URL name a file that can be read"
+        )
+
+
+def _text(value: bytes) -> object:
+    """Text; bytes that are none cannot travel, and are refused with their member instead of failing the whole."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return float("nan")
