@@ -13,8 +13,8 @@ Each goes as SHA-256: an address in small letters, without what follows a plus s
 letter or digit; an id of Apple's for ads (`idfa`) in capitals, one of Android's (`aaid`) in small letters. So
 f.i.r.s.t@example.com is first@example.com there, and one row here too. Addresses are one call, devices another.
 The audience is found by its exact name, or made. It is used from 1,000 people on whom Reddit knows, by a third party's
-page. Removal takes the identifier off, nothing else; whether who is there by another one stays is not documented.
-Opt-outs from ads are Reddit's, and untouched.
+page. Removal takes the identifier off, and nothing else. Whether someone stays who is there by another is not
+documented. Opt-outs from ads are Reddit's, and untouched.
 
 The API's own pages were not read, only what others say who use it. So these are not confirmed: its rate, and what it
 says of a throttle; what it answers when somebody is turned away (an answer with an `error` is a batch refused, any
