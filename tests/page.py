@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import captured
-from audiences import Connector, connectors
+from audiences import Connector, connectors, normal
 from audiences.cli.connectors import row, verbs
 from specified import NAMED
 from test_every_host import HOSTS
@@ -84,6 +84,14 @@ def excuses() -> Iterator[tuple[str, str, str]]:
         yield f"`{name}`", "95 % of the documented rate", reason
 
 
+def rules(name: str) -> Iterator[str]:
+    """Each field that an ads platform knows someone by, with the rule for it, once."""
+    named = {id(rule): rule_name for rule_name, rule in vars(normal).items() if isinstance(rule, normal.Rule)}
+    for kind in getattr(connectors.find(name, [SHIPPED]), "kinds", {}).values():
+        for field, rule in zip(kind.fields, kind.rules, strict=True):
+            yield f"`{field}` by [`{named[id(rule)]}`](identifiers.md#the-rules)"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
@@ -109,6 +117,7 @@ def _sdk(name: str) -> str:
 def _section(name: str) -> str:
     held, part = NAMED.get(name, {}).get("files", ()), ", in part" if "beyond" in NAMED.get(name, {}) else ""
     facts = {
+        "identifiers": ", ".join(rules(name)),
         "removal": " ".join(removal(name)),
         "unconfirmed": " ".join(unconfirmed(name)),
         "hosts, as tested": ", ".join(sorted(HOSTS.get(name, ()))),

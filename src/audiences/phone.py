@@ -27,10 +27,15 @@ class Without:
     characters: str
 
     def of(self, text: str) -> str:
-        return text.translate(dict.fromkeys(map(ord, self.characters)))
+        return text.translate(_dropped(self.characters))
 
     def sql(self, text: str) -> str:
         return "translate({}, '{}', '')".format(text, self.characters.replace("'", "''"))
+
+
+@cache
+def _dropped(characters: str) -> dict[int, None]:
+    return dict.fromkeys(map(ord, characters))
 
 
 @dataclass(frozen=True, slots=True)
