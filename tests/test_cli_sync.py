@@ -300,8 +300,9 @@ def test_who_cannot_be_removed_is_told_each_time(project):
         last = project.types("sync", "hooked", **where)
 
     assert (first.code, again.code, last.code) == (4, 4, 0)
-    assert "; 1 still on the list, since it refuses to remove them\n" in first.out
-    assert again.told["syncs"][0]["not_removed"] == 1
+    assert "; 1 still on the list, since it refuses to remove them (not now)\n" in first.out
+    told = again.told["syncs"][0]
+    assert (told["not_removed"], told["not_removed_because"]) == (1, "not now")
     assert "1 change delivered." in last.out
 
 

@@ -54,6 +54,7 @@ def terms(audience: Audience, binding: Binding, asked: Asked, list_id: str) -> T
         lifetime,
         cron.apart(audience.schedule, audience.timezone) if lifetime else timedelta(0),
         asked.consents,
+        connector.fewest,
     )
 
 

@@ -58,6 +58,7 @@ class Delivery:
     landed: list[Sent] = field(default_factory=list)
     failed: list[Range] = field(default_factory=list)
     unnamed: int = 0  # members whom the provider refused without saying whom
+    stays: str = ""  # why it refuses to remove someone, people masked: the first such words
 
     def run(self) -> None:
         """Deliver phase after phase. What ends it early is in `error` or `stopped`; what is in flight is waited for."""
@@ -154,6 +155,8 @@ class Delivery:
         self.landed.append(sent)
         self.error = self.error or sent.error
         self.unnamed += sent.unnamed
+        if batch.verb in ("move", "remove"):
+            self.stays = self.stays or next(iter(sent.reasons.values()), "")
         if batch.verb == "move":
             ok = [*sent.found.get(Verdict.OK, []), *sent.found.get(Verdict.TICKET, [])]
             left = [member.seq for member in batch.members if not any(lo <= member.seq <= hi for lo, hi in ok)]

@@ -81,7 +81,7 @@ class Dispatch:
         members = 'count(distinct "key")' if result.size else "count(*)"
         [(size,)] = fence.warehouse.run(f"select {members} from {fence.warehouse.table('ledger_' + fence.table)}")
         result = replace(result, delivered=delivered, stayed=stayed, size=size)
-        result = replace(result, unnamed=result.unnamed + delivery.unnamed)
+        result = replace(result, unnamed=result.unnamed + delivery.unnamed, stays=result.stays or delivery.stays)
         return replace(result, stopped=delivery.stopped, error=delivery.error)
 
     def _run(self, delivery: Delivery, book: Book, total: int) -> None:

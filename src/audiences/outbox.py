@@ -209,5 +209,6 @@ def _plan(sync: Sync, changes: Changes, row: Sequence[object]) -> Plan:
         keyless=found["rows"] - found["keyed"],
         filled=dict(zip(changes.terms.send, filled, strict=True)),
         **{name: found[name] for name in SAME},
+        fewest=changes.terms.fewest,
         counts="identifiers" if changes.terms.labelled else "members",
     )

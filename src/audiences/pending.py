@@ -88,12 +88,14 @@ class Judged:
     delivered: changes that are acknowledged; stayed: removals that failed
     reasons:   key -> reason, people masked, of the refused
     unnamed:   how many the provider refused without saying whom
+    stays:     why the first of the removals failed, people masked
     """
 
     delivered: int
     stayed: int
     reasons: Mapping[str, str]
     unnamed: int
+    stays: str = ""
 
 
 def judge(fence: Fence, connector: Connector, send: Sequence[str], now: str) -> Iterator[Judged]:
@@ -111,7 +113,8 @@ def judge(fence: Fence, connector: Connector, send: Sequence[str], now: str) -> 
             # A move is half of a change, whose other half is counted.
             delivered = len(receipt.accepted) if job.verb != "move" else 0
             reasons = _masked(receipt, members)
-            yield Judged(delivered, 0 if adds else len(receipt.rejected), reasons if adds else {}, receipt.unnamed)
+            stayed, stays = (0, "") if adds else (len(receipt.rejected), next(iter(reasons.values()), ""))
+            yield Judged(delivered, stayed, reasons if adds else {}, receipt.unnamed, stays)
             job.judged(receipt, members, reasons, now)
 
 

@@ -24,6 +24,7 @@ class Plan:
     waiting:  refused before, unchanged, and not yet due again
     unknown:  claims that only read-back or a person can resolve
     pending:  members whom the provider has taken in and not judged yet; they are sent nothing until it has
+    fewest:   below so many the destination does not use a list
     unconsented: set aside, for a consent that the destination asks for is not given; removed if there
     anew:     of whom the list is made anew: all are sent, those who did not change among the refreshed
     filled:   destination field -> how many rows have a value
@@ -44,6 +45,7 @@ class Plan:
     pending: int = 0
     unsettled: int = 0
     unconsented: int = 0
+    fewest: int = 0
     counts: str = "members"
     anew: int = 0
     filled: Mapping[str, int] = field(default_factory=dict)
@@ -51,6 +53,16 @@ class Plan:
     @property
     def changed(self) -> int:
         return self.added + self.updated + self.removed
+
+    @property
+    def after(self) -> int:
+        """How many are listed once it is delivered."""
+        return self.listed + self.added - self.removed
+
+    @property
+    def few(self) -> bool:
+        """Whether the list is, or will be, too small for the destination to use."""
+        return bool(self.listed or self.added) and self.after < self.fewest
 
     @property
     def set_aside(self) -> int:
@@ -132,6 +144,11 @@ class Plan:
             notes.append(f"the list is made anew of {self.anew:,}; whoever else is on it goes")
         elif self.refreshed:
             notes.append(f"↻ {self.refreshed:,} sent again, before the destination forgets them")
+        if self.few:
+            notes.append(
+                f"few: {self.after:,} {self.counts} once it is sent; the destination uses no list of fewer than"
+                f" {self.fewest:,}"
+            )
         if self.waiting:
             notes.append(f"waiting: {self.waiting:,} refused before and unchanged (audiences refused {self.sync.name})")
         if self.unknown:

@@ -108,7 +108,8 @@ class Steps:
             result, fresh = self.result, len(judged.reasons)
             delivered, stayed = result.delivered + judged.delivered, result.stayed + judged.stayed
             self.result = replace(result, fresh=result.fresh + fresh, delivered=delivered, stayed=stayed)
-            self.result = replace(self.result, unnamed=result.unnamed + judged.unnamed)
+            stays = result.stays or judged.stays
+            self.result = replace(self.result, unnamed=result.unnamed + judged.unnamed, stays=stays)
         repair.finish(fence, connector, self._now())
 
     def _client(self, cls: type[Connector], settings: Connector.Settings, held: Lease) -> httpx.Client:

@@ -23,6 +23,7 @@ class Terms:
     send:     destination field -> column of the query
     identity: the fields that make up an identifier, and their forms; none: the key
     list_id:  the list at the destination
+    fewest:   members below which the provider does not use a list
     consents: fields that must be granted, or the member is sent nothing
     judged_within: the longest that a batch with a ticket waits for its verdict; none: there are no tickets
     lifetime: after which the provider forgets a member who is not sent again; None: never
@@ -40,6 +41,7 @@ class Terms:
     lifetime: timedelta | None = None
     apart: timedelta = timedelta(0)
     consents: Sequence[str] = ()
+    fewest: int = 0
 
     @property
     def rule(self) -> str:

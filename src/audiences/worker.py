@@ -84,6 +84,7 @@ class Result:
     refused:   members who are refused now; fresh: … by this run for the first time
     unnamed:   members whom the provider refused without saying whom: they count as delivered, for nobody is named
     stayed:    members, or old addresses of theirs, that are still on the list: the provider refused to remove them
+    stays:     why it refused the first of them, people masked
     aside:     members set aside beyond those that the last run counted
     pending:   members whom the provider has taken in and not judged yet
     unknown:   claims in doubt that only read-back or a person can resolve
@@ -98,6 +99,7 @@ class Result:
     refused: int = 0
     unnamed: int = 0
     stayed: int = 0
+    stays: str = ""
     aside: int = 0
     pending: int = 0
     unknown: int = 0

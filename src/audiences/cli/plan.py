@@ -30,6 +30,7 @@ COUNTS = (
     "updated",
     "removed",
     "refreshed",
+    "few",
     "keyless",
     "repeated",
     "nameless",

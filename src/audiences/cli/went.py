@@ -77,7 +77,8 @@ def tell(result: Result) -> None:
     else:
         pending = f"; {result.pending:,} taken in, to be judged by the provider" if result.pending else ""
         refused = f"; {result.refused:,} refused, and why: audiences refused {name}" if result.refused else ""
-        stayed = f"; {result.stayed:,} still on the list, since it refuses to remove them" if result.stayed else ""
+        why = f" ({result.stays})" if result.stays else ""
+        stayed = f"; {result.stayed:,} still on the list, since it refuses to remove them{why}" if result.stayed else ""
         unnamed = f"; {result.unnamed:,} of them refused, and it does not say whom" if result.unnamed else ""
         output.say(f"  {fate}{unnamed}{pending}{refused}{stayed}")
 
@@ -127,5 +128,6 @@ def data(result: Result) -> dict[str, object]:
         found |= plan.numbers(result.plan)
     found |= {"delivered": result.delivered, "refused": result.refused, "newly_refused": result.fresh}
     found["unnamed"] = result.unnamed
-    found |= {"not_removed": result.stayed, "pending": result.pending, "unknown": result.unknown}
+    found |= {"not_removed": result.stayed, "not_removed_because": result.stays or None}
+    found |= {"pending": result.pending, "unknown": result.unknown}
     return found | ({"error": output.problem(result.error)} if result.error else {})
