@@ -18,15 +18,17 @@ outside a to z stay in names, as in Meta's own examples, though its SDK for Pyth
 own with all other keys blank: of a row of several, nobody could say which one a removal means. An external id matches
 nobody by itself and is not taken.
 Limited data use: `limited_data_use = true` says LDU of everyone, a boolean column of that name in `send` of each (NULL
-is true). In audiences like these Meta heeds it for people in California, whom it finds by itself. To be in an audience
-is no consent. Removal takes an identifier out of this audience, and out of no other.
+is true). In such audiences Meta heeds it for people in California, whom it finds by itself. To be in an audience is no
+consent. Removal takes an identifier out of this audience, and out of no other.
 
 Meta counts rows that it cannot use and does not name them; so does the run. Nobody can read an audience back. Changes
 show within 24 hours. Below 100 people whom Meta knows an audience is not used; after two years in no active ad set it
-is deleted. Members stay until removed: no retention is set. 5,000 calls an hour are the least of Meta's tiers; it asks
-for longer pauses by a header.
+is deleted. Members stay until removed: no retention is set. 5,000 calls an hour are the least of Meta's tiers. With
+`--replace` all calls are one session; cut off, Meta ends it after 90 minutes with those who were sent until then, and
+the worker sends everyone again after that.
 Not documented: how large a call may be, and what Meta shows of the terms in an account that another business shares.
-Not confirmed: whether a row without LDU lifts one with it. Nothing was tried on a live account.
+Not confirmed: whether a row without LDU lifts one with it, and that an open session shows as one (status 414), before
+which nobody is added. Nothing was tried on a live account.
 https://developers.facebook.com/docs/marketing-api/reference/custom-audience/users, …/audiences/guides/custom-audiences,
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting, …/guides/error-handling, …/secure-requests,
 https://developers.facebook.com/docs/marketing-api/overview/data-processing-options (read 2026-11)
@@ -38,6 +40,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
@@ -47,30 +50,20 @@ from pydantic import Field, SecretStr
 from audiences import DefinitionError, DeliveryError, Hashed, Identified, Kind, Limits, Member, Proof, Receipt, normal
 
 LDU = "limited_data_use"
-PAGE = 50  # audiences; Meta asks for small pages
-PAUSE = 60.0  # seconds after too many calls, at least
-NAMES = {
-    "first_name": (normal.NAME_META, "FN"),
-    "last_name": (normal.NAME_META, "LN"),
-    "country": (normal.COUNTRY_META, "COUNTRY"),
-    "city": (normal.CITY, "CT"),
-    "state": (normal.STATE, "ST"),
-    "postal_code": (normal.POSTCODE_META, "ZIP"),
-    "birth_year": (normal.BIRTH_YEAR, "DOBY"),
-    "birth_month": (normal.BIRTH_MONTH, "DOBM"),
-    "birth_day": (normal.BIRTH_DAY, "DOBD"),
-    "gender": (normal.GENDER, "GEN"),
-}
+PAGE, PAUSE = 50, 60.0  # audiences, of which Meta asks for few; seconds after too many calls, at least
+NAMES = {"first_name": "FN", "last_name": "LN", "country": "COUNTRY", "city": "CT", "state": "ST", "postal_code": "ZIP"}
+NAMES |= {"birth_year": "DOBY", "birth_month": "DOBM", "birth_day": "DOBD", "gender": "GEN"}
+RULES = [normal.NAME_META, normal.NAME_META, normal.COUNTRY_META, normal.CITY, normal.STATE, normal.POSTCODE_META]
+RULES += [normal.BIRTH_YEAR, normal.BIRTH_MONTH, normal.BIRTH_DAY, normal.GENDER]
 OPTIONAL = frozenset(NAMES) - {"first_name", "last_name", "country"}
-KEYS = {"email": "EMAIL", "phone": "PHONE", "madid": "MADID"} | {name: key for name, (_, key) in NAMES.items()}
+KEYS = {"email": "EMAIL", "phone": "PHONE", "madid": "MADID", **NAMES}
 
 # The status that a code or subcode of an error means: Meta says nearly all by 400. What a person has to mend is 409.
 CODES = dict.fromkeys((4, 17, 32, 613, 80003, 80004), 429) | dict.fromkeys((1, 2, 341), 503)
 CODES |= dict.fromkeys((102, 190), 401) | dict.fromkeys((3, 10, 294, *range(200, 300)), 403)
 CODES |= dict.fromkeys((368, 2650, 2655), 409)
 SUBCODES = {33: 404, 1487366: 404, 1713228: 409, 1713230: 409, 1713231: 409, 1870090: 409}
-UNSIGNED = {2655, 1870090}
-MAY_STOP = {404, 409}
+UNSIGNED, MAY_STOP = {2655, 1870090}, {404, 409}
 TERMS = "https://business.facebook.com/ads/manage/customaudiences/tos/?act="
 
 UNCLEAR = f"{LDU} is neither true nor false"
@@ -82,7 +75,7 @@ class MetaAds(Hashed):
         "email": Kind(("email",), (normal.EMAIL_META,)),
         "phone": Kind(("phone",), (normal.PHONE_DIGITS,)),
         "madid": Kind(("madid",), (normal.MADID,)),
-        "name": Kind(tuple(NAMES), tuple(rule for rule, _ in NAMES.values()), OPTIONAL),
+        "name": Kind(tuple(NAMES), tuple(RULES), OPTIONAL),
     }
     fewest = 100
     limits = Limits(batch=10_000, windows=((5_000, 3_600),))
@@ -97,15 +90,15 @@ class MetaAds(Hashed):
         customer_file_source: Literal[
             "USER_PROVIDED_ONLY", "PARTNER_PROVIDED_ONLY", "BOTH_USER_AND_PARTNER_PROVIDED"
         ] = Field("USER_PROVIDED_ONLY", description="the origin of the data of an audience that the sync makes")
-        limited_data_use: bool = Field(
-            False, description="whether LDU is said of everyone; a column may say it of each"
-        )
+        limited_data_use: bool = Field(False, description="whether LDU is said of everyone; a column says it of each")
 
     def __init__(self, settings: Any, options: Any, http: Any, send: Iterable[str] = (), outbox: str = ""):
         super().__init__(settings, options, http, send, outbox)
         self.account = f"/act_{quote(settings.ad_account.strip().removeprefix('act_'), safe='')}"
         self.columns = [name for name in KEYS if name in self.identity]
         self.limits_use = options.limited_data_use or LDU in send
+        self.checked: set[str] = set()  # ids of audiences
+        self.session, self.last = dict[str, Any](), dict[str, Any]()  # while one is replaced; and what was sent last
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Any]:
@@ -121,8 +114,7 @@ class MetaAds(Hashed):
         if settings.app_secret is None:
             return way
         secret = settings.app_secret.get_secret_value().strip()
-        proof = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
-        return way | {"params": {"appsecret_proof": proof}}
+        return way | {"params": {"appsecret_proof": hmac.new(secret.encode(), token.encode(), "sha256").hexdigest()}}
 
     @classmethod
     def means(cls, answer: httpx.Response) -> int:
@@ -155,31 +147,58 @@ class MetaAds(Hashed):
         self._tell("DELETE", list_id, found)
         return Receipt.of(members)  # what was never sent, and what Meta cannot use, is in no audience
 
+    def replacing(self, list_id: str, began: datetime) -> None:
+        number = int.from_bytes(hashlib.sha256(self.outbox.encode()).digest()[:7])  # in the account it has to be unique
+        self.session = {"session_id": number, "batch_seq": 1, "last_batch_flag": False}
+
+    def replaced(self, list_id: str, began: datetime) -> None:
+        if not self.last:
+            raise DeliveryError("nobody was sent, and Meta replaces people by people alone", do="leave out --replace")
+        # No call may be empty, and who is sent twice is there once.
+        self._change("POST", list_id, self.last, self.session | {"last_batch_flag": True})
+
     def _tell(self, method: str, list_id: str, found: Sequence[Identified], limits_use: bool = False) -> int:
         """Change an audience by one call; how many of these identifiers Meta cannot use."""
+        self._check(list_id)
         if not found:
             return 0
         schema = [*(KEYS[name] for name in self.columns), *(["DATA_PROCESSING_OPTIONS"] if limits_use else ())]
-        data = [[*self._row(each), *([self._options(each.member)] if limits_use else ())] for each in found]
+        data = [self._row(each, limits_use) for each in found]
         payload = {"schema": schema, "is_raw": True, "data": data}
-        said = self._call(method, f"/{quote(list_id, safe='')}/users", json={"payload": payload})
+        said = self._change(method, list_id, payload, self.session)
+        if self.session:
+            self.session["batch_seq"] += 1
+            self.last = payload | {"data": data[-1:]}
         return max(int(said["num_invalid_entries"]), len(found) - int(said["num_received"]))
 
-    def _row(self, found: Identified) -> list[str]:
+    def _change(self, method: str, list_id: str, payload: Mapping[str, Any], session: Mapping[str, Any]) -> Any:
+        edge, more = ("usersreplace", {"session": session}) if session else ("users", {})
+        return self._call(method, f"/{quote(list_id, safe='')}/{edge}", json={"payload": payload, **more})
+
+    def _check(self, list_id: str) -> None:
+        """Look once whether an audience takes people now: while Meta replaces one, it might lose them again."""
+        if list_id in self.checked:
+            return
+        said = self._call("GET", f"/{quote(list_id, safe='')}", params={"fields": "subtype,operation_status"})
+        if said["subtype"] != "CUSTOM":
+            raise _filled(list_id)
+        if said.get("operation_status", {}).get("code") == 414:
+            do = "run again: a replacement that was cut off is over after 90 minutes, and then everyone is sent again"
+            raise DeliveryError(f"Meta is replacing the audience {list_id}", do=do)
+        self.checked.add(list_id)
+
+    def _row(self, found: Identified, limits_use: bool) -> list[Any]:
         """One identifier, and blanks for whatever else this sync sends: every call of a sync has the same columns."""
         told = dict(zip(self.sorts[found.kind].fields, found.values, strict=True))
-        return [told.get(name, "") for name in self.columns]
-
-    def _options(self, member: Member) -> list[str]:
-        return [] if member.fields.get(LDU, self.options.limited_data_use) is False else ["LDU"]
+        limit = [] if found.member.fields.get(LDU, self.options.limited_data_use) is False else ["LDU"]
+        return [*(told.get(name, "") for name in self.columns), *([limit] if limits_use else ())]
 
     def _named(self, name: str) -> list[str]:
         """The ids of the customer files with exactly this name, the lowest first."""
         found = [each for each in self._audiences() if each["name"] == name]
         files = sorted((str(each["id"]) for each in found if each["subtype"] == "CUSTOM"), key=int)
         if found and not files:
-            do = "give the list another name: people are added to customer files alone"
-            raise DefinitionError(f"{name!r} is an audience that Meta fills by itself", do=do)
+            raise _filled(name)
         return files
 
     def _make(self, name: str) -> object:
@@ -202,14 +221,13 @@ class MetaAds(Hashed):
         answer = self.http.request(method, path, extensions={"expect": MAY_STOP, "creates": creates}, **what)
         if answer.is_success:
             return answer.json()
-        said = _error(answer)
-        if UNSIGNED & {said.get("code"), said.get("error_subcode")}:
+        if UNSIGNED & {(said := _error(answer)).get("code"), said.get("error_subcode")}:
             raise self._unsigned()
         if answer.status_code == 404:
             do = "check list_id, the account's number and what its token may see; `audiences forget` starts a list anew"
             raise DeliveryError("Meta has no such custom audience any more, or does not show it", do=do)
-        words = said.get("error_user_msg") or said.get("message") or "without a word"
         do = "look in Ads Manager at this audience, and at Account Quality: what is blocked there can be appealed"
+        words = said.get("error_user_msg") or said.get("message")
         raise DeliveryError(f"Meta takes no change of this audience now: {words}", do=do)
 
     def _unsigned(self) -> DeliveryError:
@@ -217,8 +235,13 @@ class MetaAds(Hashed):
         return DeliveryError("Meta shows no consent of this ad account to its terms for custom audiences", do=do)
 
 
+def _filled(audience: str) -> DefinitionError:
+    do = "write another list or list_id: people are added to customer files alone"
+    return DefinitionError(f"{audience!r} is an audience that Meta fills by itself", do=do)
+
+
 def _error(answer: httpx.Response) -> Mapping[str, Any]:
     """What an answer says of a failure; nothing where it tells of none."""
-    with suppress(ValueError, AttributeError):
-        return answer.json().get("error") or {}
+    with suppress(ValueError, KeyError, TypeError):
+        return dict(answer.json()["error"])
     return {}

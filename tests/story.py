@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import httpx
 
 from audiences import BatchRefused, Connector, Member, connectors, http
 from test_every_connector import Clock
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)  # of a list made anew
 
 
 def remote(path: Path, options: Mapping[str, Any], sandbox: Any, folder: Path, **line: Any) -> Connector:
@@ -87,10 +90,14 @@ class Story:
         self.remote.outcome(ticket, members)
 
     def optional(self) -> None:
-        """What not every connector can do: check the account, read the list back."""
+        """What not every connector can do: check the account, make the list anew, read it back."""
         cls = type(self.remote)
         if cls.check is not Connector.check:
             self.remote.check()
+        if cls.replaces():
+            self.remote.replacing(self.list_id, BEGAN)
+            self.tell("upsert", a=self.sandbox.member(1))
+            self.remote.replaced(self.list_id, BEGAN)
         if cls.members is not Connector.members:
             list(self.remote.members(self.list_id))
 

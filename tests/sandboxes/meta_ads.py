@@ -2,7 +2,8 @@
 
 It keeps what the vendor documents: schemas of several keys with a row for each of up to 10,000 people, blanks for keys
 that are unknown, SHA-256 in hex for all but mobile ad ids, counts of what was received and what could not be used, and
-errors that tell by their code what they are. A row takes out those alone who were put in by the same row.
+errors that tell by their code what they are, and sessions that replace all rows at their end. A row takes out those
+alone who were put in by the same row.
 Not documented, and chosen here: two audiences may have one name, also where one is to be fetched or made; every error
 is an answer of 400; a row counts as invalid where `unusable` says so, and is counted as received all the same.
 """
@@ -33,6 +34,7 @@ class Sandbox:
         self.numbers = count(23850000000001)
         self.audiences = {"23840000000001": {"name": "Website visitors", "subtype": "WEBSITE"}}
         self.held = {}  # audience -> row, as (key, value) of each key that is filled -> its data processing options
+        self.sessions = {}  # audience -> the rows that an open session has brought, and its number and next batch
         self.unusable = set()  # values that Meta counts as invalid
         self.terms = 1  # what Meta shows of the account's terms
 
@@ -70,8 +72,14 @@ class Sandbox:
                 return self.page(told)
             case "POST", ["act_4711", "customaudiences"]:
                 return self.made(**told)
+            case "GET", [place] if place in self.audiences:
+                status = {"code": 414 if place in self.sessions else 200, "description": "…"}
+                known = {"id": place, "operation_status": status, **self.audiences[place]}
+                return httpx.Response(200, json={name: known[name] for name in ("id", *told["fields"].split(","))})
             case ("POST" | "DELETE") as what, [place, "users"] if place in self.held:
-                return self.changed(what, place, **told)
+                return self.changed(what, self.held[place], place, **told)
+            case "POST", [place, "usersreplace"] if place in self.held:
+                return self.replaced(place, **told)
         return failed(100, "Unsupported request. Object does not exist", 33)
 
     def page(self, told):
@@ -91,7 +99,18 @@ class Sandbox:
         self.held[number] = {}
         return httpx.Response(200, json={"id": number, "message": ""})
 
-    def changed(self, what, place, payload):
+    def replaced(self, place, payload, session):
+        number, batch = session["session_id"], session["batch_seq"]
+        rows, *expected = self.sessions.setdefault(place, [{}, number, 1])
+        if expected != [number, batch] or not 0 <= number < 2**63:
+            return failed(2650, "Failed to update the custom audience", 1870145 if expected[0] != number else 1870147)
+        answer = self.changed("POST", rows, place, payload)
+        self.sessions[place][2] += answer.is_success
+        if session["last_batch_flag"] and answer.is_success:
+            self.held[place] = self.sessions.pop(place)[0]
+        return answer
+
+    def changed(self, what, held, place, payload):
         schema, data = payload["schema"], payload["data"]
         if payload.keys() != {"schema", "is_raw", "data"} or payload["is_raw"] is not True:
             return failed(100, "Invalid parameter")
@@ -104,9 +123,9 @@ class Sandbox:
         usable = [not self.unusable & {*row.values()} for row in rows]
         for row, option in compress(zip(rows, options, strict=True), usable):
             known = tuple((key, value) for key, value in row.items() if value)
-            self.held[place][known] = option
+            held[known] = option
             if what == "DELETE":
-                del self.held[place][known]
+                del held[known]
         said = {"audience_id": place, "session_id": "901", "num_received": len(rows)}
         said |= {"num_invalid_entries": usable.count(False)}
         return httpx.Response(200, json=said | {"invalid_entry_samples": {}})

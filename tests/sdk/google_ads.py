@@ -27,6 +27,8 @@ def calls(sends):
     members = client.audienceMembers()
     sends("POST /v1/audienceMembers:ingest", members.ingest(body=upload() | agreed).execute)
     sends("POST /v1/audienceMembers:remove", members.remove(body=upload()).execute)
+    before = {"destinations": upload()["destinations"], "removeAsOfTime": "2025-12-31T23:55:00Z"}
+    sends("POST /v1/audienceMembers:removeAll", members.removeAll(body=before).execute)
     sends("GET /v1/requestStatus:retrieve", client.requestStatus().retrieve(requestId="r-0").execute)
 
 

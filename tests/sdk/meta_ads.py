@@ -21,5 +21,10 @@ def calls(sends):
     sends(f"GET {audiences}", account.get_custom_audiences, fields=["name", "subtype"], params={"limit": 50})
     wanted = {"name": NAME, "subtype": "CUSTOM", "customer_file_source": "USER_PROVIDED_ONLY"}
     sends(f"POST {audiences}", account.create_custom_audience, params={**wanted, "enable_fetch_or_create": True})
+    sends("GET /v26.0/{audience}", audience.api_get, fields=["subtype", "operation_status"])
     rows = [[hashlib.sha256(f"person{n}@example.com".encode()).hexdigest()] for n in (1, 2)]
     sends("POST /v26.0/{audience}/users", audience.add_users, ["EMAIL"], rows, is_raw=True, pre_hashed=True)
+    session = {"session_id": int.from_bytes(hashlib.sha256(b"project-sync-1").digest()[:7]), "batch_seq": 1}
+    told = {"schema": ["EMAIL"], "is_raw": True, "data": rows[:1]}
+    one = {"payload": told, "session": session | {"last_batch_flag": False}}
+    sends("POST /v26.0/{audience}/usersreplace", audience.create_users_replace, params=one)
