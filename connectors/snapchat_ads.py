@@ -100,11 +100,11 @@ class SnapchatAds(Hashed):
     @classmethod
     def means(cls, answer: httpx.Response) -> int:
         """A part that failed makes an answer of 200 a failure."""
-        parts: list[Any] = []
-        with suppress(ValueError, AttributeError):
+        with suppress(ValueError, AttributeError, KeyError, TypeError):
             parts = [part for each in answer.json().values() if isinstance(each, list) for part in each]
-        failed = [part for part in parts if str(part.get("sub_request_status")).upper() != "SUCCESS"]
-        return 400 if answer.is_success and failed else answer.status_code
+            if answer.is_success and any(part["sub_request_status"].upper() != "SUCCESS" for part in parts):
+                return 400
+        return answer.status_code
 
     @classmethod
     def passes_in(cls, answer: httpx.Response) -> float | None:

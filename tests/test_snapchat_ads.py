@@ -101,6 +101,15 @@ def test_a_part_that_fails_is_a_failure(snap):
             verb(where, told(ADA))
 
 
+@pytest.mark.parametrize("said", [["of another"], {"errors": ["no"]}, {"errors": [{}]}, "text"])
+def test_an_answer_that_snapchat_did_not_write_has_its_own_status(snap, said):
+    """
+    What a proxy says on the way is no part that failed: its status counts.
+    """
+    assert snap.cls.means(httpx.Response(502, json=said)) == 502
+    assert snap.cls.means(httpx.Response(200, json=said)) == 200
+
+
 def test_too_many_calls_are_waited_for(snap):
     """
     A 429 has no time: a second later the call is made again.
