@@ -19,7 +19,7 @@ and saw within 90 days, in X's own pages from 500. Changes are worked through ev
 more than one addition and one removal an audience within that time: a schedule of three runs a day is enough. X takes a
 call whole or not at all and says who spoils it: these are refused, the others sent once more. Whom X does not know it
 takes without a word, and nobody can be read back, so what it took in counts as delivered. Removal takes an identifier
-off this list; whether who is there by another one stays is not documented. Opt-outs from ads are X's affair, untouched.
+off this list. Whether who is there by another one stays is not documented. Opt-outs from ads are X's affair, untouched.
 Not confirmed: the shape of `operation_errors` beyond that its places are those of the call; whether an app without the
 Audience API is told so by the check. None of this was tried on a live account.
 https://docs.x.com/x-ads-api/audiences, …/audiences/reference, …/fundamentals/ (rate-limiting, pagination,
