@@ -8,6 +8,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 SDKS := $(patsubst tests/sdk/%.py,%,$(wildcard tests/sdk/*.py))
+NORMALISERS := $(patsubst tests/normalisers/%.py,%,$(wildcard tests/normalisers/*.py))
 # The Python is the one that is here; uv would fetch another.
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -37,8 +38,10 @@ record: .venv/ready ## record a connector's cassette anew: CONNECTOR=hubspot, AG
 
 # The SDKs would clash with one another, and so each has an environment of its own. SENT is where to write.
 SENT ?= tests/sdk
-sdk: $(SDKS:%=.venv-sdk/%/ready) ## have the vendors' SDKs send anew what the tests hold connectors to
+sdk: $(SDKS:%=.venv-sdk/%/ready) $(NORMALISERS:%=.venv-sdk/normalisers/%/ready) ## have the vendors' SDKs send anew what the tests hold connectors to
 	@$(foreach name,$(SDKS),.venv-sdk/$(name)/bin/python -P -W ignore tests/trap.py tests/sdk/$(name).py $(SENT)/$(name).json;)
+	@$(foreach name,$(NORMALISERS),.venv-sdk/normalisers/$(name)/bin/python -P -W ignore tests/normalise.py \
+		tests/normalisers/$(name).py tests/normalisers/$(name).json;)
 
 page: .venv/ready ## write docs/connectors.md anew, from the connectors and what the tests hold them to
 	@$(BIN)/python tests/page.py
@@ -62,6 +65,7 @@ lock: | $(UV) ## write the lock files anew from pyproject.toml, and those of the
 	@$(COMPILE) pyproject.toml --all-extras --output-file requirements.lock
 	@$(COMPILE) pyproject.toml --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	@$(foreach name,$(SDKS),$(COMPILE) tests/sdk/$(name).py --output-file tests/sdk/$(name).lock;)
+	@$(foreach name,$(NORMALISERS),$(COMPILE) tests/normalisers/$(name).py --output-file tests/normalisers/$(name).lock;)
 
 clean: ## remove what make has made
 	rm -rf .venv .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -73,6 +77,11 @@ clean: ## remove what make has made
 	@touch $@
 
 .venv-sdk/%/ready: tests/sdk/%.lock .venv/ready
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
+	@touch $@
+
+.venv-sdk/normalisers/%/ready: tests/normalisers/%.lock .venv/ready
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@

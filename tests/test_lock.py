@@ -14,7 +14,7 @@ HOUSE = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())
 
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
-SDKS = sorted(f"tests/sdk/{path.name}" for path in HOUSE.glob("tests/sdk/*.lock"))
+SDKS = sorted(f"tests/{path.parent.name}/{path.name}" for path in HOUSE.glob("tests/[sn]*/*.lock"))
 
 
 class Pin(NamedTuple):

@@ -70,7 +70,6 @@ class Hashed(Connector):
         super().__init__(settings, options, http, send, outbox)
         # Also those that are sent no more, for they may have to leave.
         self.sorts = {name: _ruled(kind, options, ()) for name, kind in self.kinds.items()}
-        self.needed = {name: _needed(kind) for name, kind in self.sorts.items()}
 
     def __init_subclass__(cls, **more: Any):
         super().__init_subclass__(**more)
@@ -119,41 +118,47 @@ class Hashed(Connector):
     def identified(self, members: Sequence[Member]) -> tuple[list[Identified], dict[str, str]]:
         """The identifiers of a batch, in its order; and key -> reason for each member who has none that can be sent."""
         found, rejected = list[Identified](), dict[str, str]()
+        kinds = [(name, kind, _needed(kind)) for name, kind in self.sorts.items()]
         for member in members:
             try:
-                found += self._of(member)
+                found += _told(member, kinds, self.options.hashed)
             except ValueError as error:
                 rejected[member.key] = str(error)
         return found, rejected
 
-    def _of(self, member: Member) -> list[Identified]:
-        # A million rows pass here: plain loops, for generators cost as much again as the hashes.
-        fields, found = member.fields, list[Identified]()
-        for name, kind in self.sorts.items():
-            for field in self.needed[name]:
-                if fields.get(field) in NOTHING:
-                    break
-            else:
-                found.append(Identified(member, name, self._values(kind, fields)))
-        if not found:
-            raise ValueError("has no identifier")
-        return found
 
-    def _values(self, kind: Kind, fields: Mapping[str, object]) -> tuple[str, ...]:
-        values = []
-        for field, rule in zip(kind.fields, kind.rules, strict=True):
-            value = fields.get(field)
-            try:
-                values.append("" if value in NOTHING else self._sent(field, rule, str(value)))
-            except ValueError as error:
-                raise ValueError(f"{field} {error}") from None
-        return tuple(values)
+def _told(
+    member: Member, kinds: Sequence[tuple[str, Kind, tuple[str, ...]]], hashed: Sequence[str]
+) -> list[Identified]:
+    """The identifiers of one member. A million rows pass: plain loops, for generators cost as much as the hashes."""
+    fields, found = member.fields, list[Identified]()
+    for name, kind, needed in kinds:
+        for field in needed:
+            if fields.get(field) in NOTHING:
+                break
+        else:
+            found.append(Identified(member, name, _values(kind, fields, hashed)))
+    if not found:
+        raise ValueError("has no identifier")
+    return found
 
-    def _sent(self, field: str, rule: Rule, text: str) -> str:
-        # What leaves may have been sent before the sync said otherwise of the column: only the mark is sure.
-        if rule.hashed and (text.startswith(MARK) or (len(text) == 64 and field in self.options.hashed)):
-            return HEX.sent(text)
-        return rule.sent(text if text.isascii() else _lowered(text, rule))
+
+def _values(kind: Kind, fields: Mapping[str, object], hashed: Sequence[str]) -> tuple[str, ...]:
+    values = []
+    for field, rule in zip(kind.fields, kind.rules, strict=True):
+        value = fields.get(field)
+        try:
+            values.append("" if value in NOTHING else _sent(rule, str(value), field in hashed))
+        except ValueError as error:
+            raise ValueError(f"{field} {error}") from None
+    return tuple(values)
+
+
+def _sent(rule: Rule, text: str, hashed: bool) -> str:
+    # What leaves may have been sent before the sync said otherwise of the column: only the mark is sure.
+    if rule.hashed and (text.startswith(MARK) or (hashed and len(text) == 64)):
+        return HEX.sent(text)
+    return rule.sent(text if text.isascii() else _lowered(text, rule))
 
 
 def _lowered(text: str, rule: Rule) -> str:
