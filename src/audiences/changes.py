@@ -48,7 +48,7 @@ class Changes(Whole):
         return f"""with r as materialized ({self._rows()}),
 {REPEATED + "," if self.repeated else ""}
 s as (select * from r where "key" is not null{self._once('r."key"')}),
-j as materialized ({self._joined()}),
+{self._old()}j as materialized ({self._joined()}),
 gone as (select lk, li, ll, {self._each("p{i}")}, si is not null as wanted,
   si is not null and ll = {self._list} as moved from j
   where lk is not null and (si is null or si <> li or ll <> {self._list}){self._once("lk")}),
@@ -76,6 +76,24 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         column = f"l.{sent(name)}"
         return column if wanted is None or wanted == held else self.words.fitted(column, wanted)
 
+    def _old(self) -> str:
+        """The oldest of those who may be sent again, so many as one run takes: the join holds no more of them.
+
+        Who is not wanted any more has no place among them, nor who waits after a refusal: those come besides.
+        """
+        if not self.refresh:
+            return ""
+        same = "".join(f" and f.{sent(name)} is not distinct from {self._before(name)}" for name in self.terms.send)
+        claims = f'from {self.ledger} l where l.sure and l."at" < {self.refresh.due}'
+        return f"""old as materialized ((select l."key" {claims} and exists (select 1 from s where s."key" = l."key")
+  and not exists (select 1 from {self.refused} f where f."key" = l."key" and f.ident = l.ident
+    and f.retry_at > {self.now}{same})
+  order by l."at", l."key"
+  limit (select cast(ceil({self.refresh.share:.9f} * count(*)) as bigint) from {self.ledger}))
+  union all select l."key" {claims} and exists (select 1 from {self.refused} f where f."key" = l."key"
+    and f.retry_at > {self.now})),
+"""
+
     def _joined(self) -> str:
         """The one pass over everything, on the key in its own type: whatever differs, with the ident of those only."""
         before = ", ".join(f"{self._before(name)} as p{i}" for i, name in enumerate(self.fields))
@@ -87,7 +105,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         if self.refresh:
             same = f""",
   l.sure and not ({" or ".join(differs)}) as same, l."at" as since"""
-            old = f' or l."at" < {self.refresh.due}'
+            old = f' or (l.sure and l."at" < {self.refresh.late}) or l."key" in (select "key" from old)'
         return f"""select s."key" as sk, {after}, {self._ident("s")} as si,
   l."key" as lk, l.ident as li, l.list as ll, l.sure as lsure, {before}{same}
   from s full join {self.ledger} l on s."key" = l."key"
@@ -106,15 +124,17 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         """Members to send: new, changed, in doubt, or under another ident; whether one waits after a refusal."""
         known = "and ".join(f"f.{sent(name)} is not distinct from j.c{i} " for i, name in enumerate(self.terms.send))
         sure = f'select 1 from {self.ledger} l where l."key" = sk and l.sure'
-        same, since = ("same or ", ", same, case when same then since end as since") if self.refresh else ("", "")
+        same, only_old = (
+            ("same or ", f" and (same is not true or since < {self.refresh.due})") if self.refresh else ("", "")
+        )
         only_new = f" and ({same}not exists ({sure}))" if self.terms.mode == "add" else ""
         # Joins, for a claim and a refusal are unique: PostgreSQL would look each `exists` up row by row.
         return f"""select distinct sk, si, {self._each("c{i}")}, lk is not null as had, f."key" is not null as again,
   coalesce(f.ident = si and f.list = {self._list} and {known}and f.retry_at > {self.now}, false) as waits,
-  {self._frozen("sk", "si")} as frozen{since}
+  {self._frozen("sk", "si")} as frozen{", same" if self.refresh else ""}
   from j left join near n on n."key" = sk and n.ident = si and n.list = {self._list}
     left join {self.refused} f on f."key" = sk
-  where si is not null and (lk is null or (si = li and ll = {self._list}) or n."key" is null){only_new}"""
+  where si is not null and (lk is null or (si = li and ll = {self._list}) or n."key" is null){only_new}{only_old}"""
 
     def _doubts(self) -> str:
         return f"doubt as materialized ({self.frozen}),\n" if self.frozen else ""
@@ -154,11 +174,9 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         """Of the members whose claims are old, sure and equal those whom this run sends again."""
         if not self.refresh:
             return ""
-        most = f"ceil({self.refresh.share:.9f} * (select count(*) from {self.ledger}))"
         return f"""
-  union all select 6 + cast(again as integer), 'refresh', sk, si, {self._list}, had, again, {self._each("c{i}")} from (
-    select w.*, row_number() over (order by since, sk) as nth from want w where same and not waits and not frozen) w
-    where nth <= {most} or since < {self.refresh.late}"""
+  union all select 6 + cast(again as integer), 'refresh', sk, si, {self._list}, had, again, {self._each("c{i}")}
+    from want where same and not waits and not frozen"""
 
     def _census(self) -> str:
         """COUNTS as one text, and behind them how many values each sent field has."""
