@@ -40,7 +40,7 @@ from test_every_connector import FILES, Clock, sandbox_of
 
 MATCHED = ("method", "path", "query", "body")  # the host tells an account's region, and is whosever it was
 ADDRESS = re.compile(r"[\w.+'-]+(?:@|%40)(?!example\.com\b)[\w-]+(?:\.[\w-]+)+")
-KEPT = {"content-type", "retry-after"}  # headers
+KEPT = {"content-type", "retry-after", "x-restli-id"}  # headers; the last is the id of what was made
 
 
 def record(name: str, options: Mapping[str, Any], live: bool, folder: Path | None = None) -> Path:

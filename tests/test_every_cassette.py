@@ -84,8 +84,8 @@ def test_its_first_line_says_what_it_was_recorded_against(name):
 @every_tape
 def test_it_holds_no_secret_and_no_person(name):
     """
-    No header but the media type, no address outside example.com, and nothing that looks like a key, but for what the
-    sandbox invents: its account, and the hashes of its people's addresses.
+    No header but a few that say something, no address outside example.com, and nothing that looks like a key, but for
+    what the sandbox invents: its account, and the hashes of its people's addresses.
     """
     text = TAPES[name].read_text("utf-8")
     sandbox = story.sandbox_with(sandbox_of(path_of(name)), record.first(sandbox_of(path_of(name))))

@@ -35,6 +35,7 @@ HOSTS = {
     "intercom": {"api.eu.intercom.io", "api.intercom.io"},
     "iterable": {"api.eu.iterable.com", "api.iterable.com"},
     "klaviyo": {"a.klaviyo.com"},
+    "linkedin_ads": {"api.linkedin.com", "www.linkedin.com"},
     "loops": {"app.loops.so"},
     "mailchimp": {"us19.api.mailchimp.com", "us6.api.mailchimp.com"},
     "mailerlite": {"connect.mailerlite.com"},

@@ -231,5 +231,10 @@ EXTERNAL_ID_HASHED = Rule(Form.EXACT, _plain)
 HANDLE = Rule(
     Form("handle", (Lower(), Without("@"), Trim(BLANKS))), _like("[a-z0-9_]{1,15}", "is no handle, as AdsAPI")
 )
+# Of companies: a website's host, and the number in LinkedIn's urn:li:organization:1337. In what form LinkedIn compares
+# hosts is not said; letters of either case are one host everywhere.
+# https://learn.microsoft.com/linkedin/marketing/matched-audiences/create-and-manage-segment-companies (read 2026-11)
+DOMAIN = Rule(_CASELESS, _like(r"[^\s/:@.]+(\.[^\s/:@.]+)+", "is no domain, as example.com"), hashed=False)
+ORGANIZATION = Rule(_BLANKLESS, _like("[0-9]{1,19}", "is no number of an organization, as 1337"), hashed=False)
 # For a column that the sync's option `hashed` names: it holds what a platform's rule comes to.
 HEX = Rule(Form("hashed", (Trim(BLANKS), Lower(), Marked())), _hex, hashed=False)
