@@ -24,8 +24,8 @@ consent. Removal takes an identifier out of this audience, and out of no other.
 Meta counts rows that it cannot use and does not name them; so does the run. Nobody can read an audience back. Changes
 show within 24 hours. Below 100 people whom Meta knows an audience is not used; after two years in no active ad set it
 is deleted. Members stay until removed: no retention is set. 5,000 calls an hour are the least of Meta's tiers. With
-`--replace` all calls are one session; cut off, Meta ends it after 90 minutes with those who were sent until then, and
-the worker sends everyone again after that.
+`--replace` all calls are one session. Where that is cut off, Meta makes the audience of those who were sent until then,
+90 minutes later; everyone is in doubt meanwhile, and sent again after it (the guard may ask for --force).
 Not documented: how large a call may be, and what Meta shows of the terms in an account that another business shares.
 Not confirmed: whether a row without LDU lifts one with it, and that an open session shows as one (status 414), before
 which nobody is added. Nothing was tried on a live account.
@@ -77,7 +77,7 @@ class MetaAds(Hashed):
         "madid": Kind(("madid",), (normal.MADID,)),
         "name": Kind(tuple(NAMES), tuple(RULES), OPTIONAL),
     }
-    fewest = 100
+    fewest, partial = 100, True
     limits = Limits(batch=10_000, windows=((5_000, 3_600),))
     proof = Proof.SPECIFICATION
 

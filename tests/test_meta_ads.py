@@ -11,11 +11,6 @@ import pytest
 from audiences import BatchRefused, DefinitionError, DeliveryError, Member
 from audiences.errors import CredentialsRefused
 from dialogue import ADA, ZOE, Dialogue, answering, documented, first, told
-from driven import START
-from engines import DuckDB
-from test_every_connector import ROOTS
-from test_every_connector_converges import Sandboxed
-from world import World
 
 # Published by Meta: …/conversions-api/parameters/customer-information-parameters
 MARY = "6915771be1c5aa0c886870b6951b03d7eafc121fea0e80a5ea83beb7c449f4ec"
@@ -175,93 +170,6 @@ def test_what_meta_has_not_received_is_no_success(meta):
     remote = meta.speak(before=answering("/users", 200, **said))
 
     assert remote.upsert(remote.prepare("Detractors"), told(ADA, ZOE)).unnamed == 1
-
-
-def test_a_list_made_anew_is_one_session(meta):
-    """
-    Until its end nobody is added and nobody gone; then those who were sent, and no others, are the audience.
-    """
-    meta.far.list = "Detractors"
-    remote = meta.speak(outbox="project-sync-2")
-    where = remote.prepare("Detractors")
-    remote.upsert(where, told("gone@example.com"))
-
-    remote.replacing(where, START)
-    remote.upsert(where, told(ADA))
-    remote.upsert(where, told(ZOE, "nowhere"))
-    before = meta.far.listed()
-    remote.replaced(where, START)
-
-    sessions = [body["session"] for body in meta.sent("POST", f"/v26.0/{where}/usersreplace")]
-    assert before == [sha("gone@example.com")]
-    assert sorted(meta.far.listed()) == sorted([sha(ADA), sha(ZOE)])
-    assert [(each["batch_seq"], each["last_batch_flag"]) for each in sessions] == [(1, False), (2, False), (3, True)]
-    assert len({each["session_id"] for each in sessions}) == 1
-
-
-def test_a_repair_takes_a_stranger_off(tmp_path):
-    """
-    On the whole worker: somebody has changed the audience by hand, and --replace makes it what the query says.
-    """
-    engine, sandbox = DuckDB(), Dialogue("meta_ads", tmp_path).far
-    world = Sandboxed(World(tmp_path, "meta_ads", engine), ROOTS[0] / "connectors" / "meta_ads.py", sandbox, {}).world
-    (tmp_path / "connectors" / "meta_ads.py").unlink()
-    people = [sandbox.member(n) for n in range(5)]
-    engine.fill(world.url, "crowd", [(n, *fields.values()) for n, fields in enumerate(people)])
-    world.sync()
-    rows = sandbox.rows()
-    rows[(("EMAIL", sha("stranger@example.com")),)] = None
-    rows.pop((("EMAIL", sha("person3@example.com")),))
-
-    result = world.sync(replace=True)
-
-    assert result.error is None
-    assert sorted(sandbox.listed()) == sorted(sha(fields["email"]) for fields in people)
-
-
-def test_sessions_of_two_runs_are_two(meta):
-    """
-    Meta wants a number that no other session of the account has.
-    """
-    remotes = [meta.speak(outbox=f"project-sync-{n}") for n in (1, 2)]
-    for remote in remotes:
-        remote.replacing("23850000000001", START)
-
-    assert len({remote.session["session_id"] for remote in remotes}) == 2
-
-
-def test_nobody_is_added_while_an_audience_is_replaced(meta):
-    """
-    A session that was cut off is waited for: it might take away again whoever is added before Meta has ended it.
-    """
-    remote = meta.speak(outbox="project-sync-2")
-    where = remote.prepare(meta.far.list)
-    remote.replacing(where, START)
-    remote.upsert(where, told(ADA))
-    later = meta.speak()
-
-    for verb in (later.upsert, later.remove):
-        with pytest.raises(DeliveryError, match=f"replacing the audience {where}\n  do: run again"):
-            verb(where, told(ZOE))
-    meta.far.sessions.clear()
-
-    assert later.upsert(where, told(ZOE)).accepted == {ZOE}
-
-
-def test_a_list_is_not_made_anew_of_nobody(meta):
-    """
-    Where everyone was refused there is no call that could end a session, and the audience stays as it is.
-    """
-    remote = meta.speak()
-    where = remote.prepare(meta.far.list)
-    remote.upsert(where, told(ADA))
-
-    remote.replacing(where, START)
-    remote.upsert(where, told("nowhere"))
-    with pytest.raises(DeliveryError, match="leave out --replace"):
-        remote.replaced(where, START)
-
-    assert meta.far.listed() == [sha(ADA)]
 
 
 def test_an_audience_is_found_by_its_name_on_any_page(meta):

@@ -103,6 +103,7 @@ class Connector(Verbs, ABC):
     proof: ClassVar[Proof] = Proof.UNSTATED
     judged_within: ClassVar[timedelta] = timedelta(0)  # for tickets: the longest that a job of the provider's takes
     lifetime: ClassVar[timedelta | None] = None  # after which the provider forgets a member who is not sent again
+    partial: ClassVar[bool] = False  # whether a replacement that is cut off leaves the list with a part of its members
     fewest: ClassVar[int] = 0  # members below which the provider does not use a list; a plan of fewer says so
 
     class Settings(BaseSettings):

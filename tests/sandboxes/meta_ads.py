@@ -53,6 +53,11 @@ class Sandbox:
     def rows(self):
         return next((self.held[each] for each, said in self.audiences.items() if said["name"] == self.list), {})
 
+    def expire(self):
+        """Meta ends open sessions after 90 minutes: what they have brought is the audience."""
+        self.held |= {place: rows for place, (rows, *_) in self.sessions.items()}
+        self.sessions.clear()
+
     def throttled(self, seconds):
         used = {"type": "custom_audience", "call_count": 100, "total_cputime": 3, "total_time": 5}
         used["estimated_time_to_regain_access"] = -(-seconds // 60)
