@@ -95,7 +95,6 @@ class MetaAds(Hashed):
     def __init__(self, settings: Any, options: Any, http: Any, send: Iterable[str] = (), outbox: str = ""):
         super().__init__(settings, options, http, send, outbox)
         self.account = f"/act_{quote(settings.ad_account.strip().removeprefix('act_'), safe='')}"
-        self.columns = [name for name in KEYS if name in self.identity]
         self.limits_use = options.limited_data_use or LDU in send
         self.checked: set[str] = set()  # ids of audiences
         self.session, self.last = dict[str, Any](), dict[str, Any]()  # while one is replaced; and what was sent last
@@ -162,8 +161,15 @@ class MetaAds(Hashed):
         self._check(list_id)
         if not found:
             return 0
-        schema = [*(KEYS[name] for name in self.columns), *(["DATA_PROCESSING_OPTIONS"] if limits_use else ())]
-        data = [self._row(each, limits_use) for each in found]
+        rows = [dict(zip(self.sorts[each.kind].fields, each.values, strict=True)) for each in found]
+        # All calls of a session have the same columns; a removal may have one that the sync sends no more.
+        columns = [name for name in KEYS if name in self.identity or any(row.get(name) for row in rows)]
+        data: list[list[Any]] = [[row.get(name, "") for name in columns] for row in rows]
+        schema = [KEYS[name] for name in columns]
+        if limits_use:
+            schema.append("DATA_PROCESSING_OPTIONS")
+            for row, each in zip(data, found, strict=True):
+                row.append([] if each.member.fields.get(LDU, self.options.limited_data_use) is False else ["LDU"])
         payload = {"schema": schema, "is_raw": True, "data": data}
         said = self._change(method, list_id, payload, self.session)
         if self.session:
@@ -186,12 +192,6 @@ class MetaAds(Hashed):
             do = "run again: a replacement that was cut off is over after 90 minutes, and then everyone is sent again"
             raise DeliveryError(f"Meta is replacing the audience {list_id}", do=do)
         self.checked.add(list_id)
-
-    def _row(self, found: Identified, limits_use: bool) -> list[Any]:
-        """One identifier, and blanks for whatever else this sync sends: every call of a sync has the same columns."""
-        told = dict(zip(self.sorts[found.kind].fields, found.values, strict=True))
-        limit = [] if found.member.fields.get(LDU, self.options.limited_data_use) is False else ["LDU"]
-        return [*(told.get(name, "") for name in self.columns), *([limit] if limits_use else ())]
 
     def _named(self, name: str) -> list[str]:
         """The ids of the customer files with exactly this name, the lowest first."""

@@ -93,6 +93,20 @@ def test_a_removal_names_one_identifier(meta):
     assert payloads(meta, "DELETE") == [{"schema": ["EMAIL", "PHONE"], "is_raw": True, "data": [[sha(ADA), ""]]}]
 
 
+def test_an_identifier_that_is_sent_no_more_can_leave(meta):
+    """
+    A sync that has stopped to send numbers takes those off that it has sent before, each in the column of its own.
+    """
+    number = Member("1", {"phone": "+4930123456"}, 1)
+    before, now = meta.speak(send=["email", "phone"]), meta.speak()
+    where = before.prepare(meta.far.list)
+    before.upsert(where, [number])
+
+    assert now.remove(where, [number, *told(ADA)]).accepted == {"1", ADA}
+    assert meta.far.listed() == []
+    assert payloads(meta, "DELETE")[0]["data"] == [["", sha("4930123456")], [sha(ADA), ""]]
+
+
 def test_who_has_no_usable_identifier_is_refused_and_not_sent(meta):
     """
     A value that is no address is refused with its reason; where nobody is left, no call is made.

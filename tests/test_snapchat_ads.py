@@ -59,6 +59,19 @@ def test_a_removal_names_one_identifier(snap):
     assert users(snap, "DELETE") == [{"schema": ["EMAIL_SHA256"], "data": [[sha(ADA)]]}]
 
 
+def test_an_identifier_that_is_sent_no_more_can_leave(snap):
+    """
+    A sync that has stopped to send numbers takes those off that it has sent before.
+    """
+    number = Member("1", {"phone": "+4930123456"}, 1)
+    before, now = snap.speak(send=["email", "phone"]), snap.speak()
+    where = before.prepare(snap.far.list)
+    before.upsert(where, [number])
+
+    assert now.remove(where, [number, *told(ADA)]).accepted == {"1", ADA}
+    assert snap.far.listed() == []
+
+
 def test_who_has_no_usable_identifier_is_refused_and_not_sent(snap):
     """
     A value that is no address is refused with its reason; where nobody is left, nothing is changed.

@@ -67,6 +67,19 @@ def test_a_removal_names_one_identifier(tiktok):
     assert tiktok.far.listed() == [sha("+4930123456")]
 
 
+def test_an_identifier_that_is_sent_no_more_can_leave(tiktok):
+    """
+    A sync that has stopped to send numbers takes those off that it has sent before.
+    """
+    number = Member("1", {"phone": "+4930123456"}, 1)
+    before, now = tiktok.speak(send=["email", "phone"]), tiktok.speak()
+    where = before.prepare(tiktok.far.list)
+    before.upsert(where, [number])
+
+    assert now.remove(where, [number, *told(ADA)]).accepted == {"1", ADA}
+    assert tiktok.far.listed() == []
+
+
 def test_who_has_no_usable_identifier_is_refused_and_not_sent(tiktok):
     """
     A value that is no address is refused with its reason; where nobody is left, nothing is changed.
