@@ -1,5 +1,5 @@
 # Everything runs in .venv, which this file makes and fills from the lock. It needs git, make and Python 3.11 or newer.
-.PHONY: help demo test thorough bench record sdk page lint format types wheel lock clean
+.PHONY: help demo test thorough bench record sdk apart page lint format types wheel lock clean
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,6 +9,7 @@ UV := $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 SDKS := $(patsubst tests/sdk/%.py,%,$(wildcard tests/sdk/*.py))
 NORMALISERS := $(patsubst tests/normalisers/%.py,%,$(wildcard tests/normalisers/*.py))
+APART := $(patsubst tests/apart/%.in,%,$(wildcard tests/apart/*.in))
 # The Python is the one that is here; uv would fetch another.
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -43,6 +44,10 @@ sdk: $(SDKS:%=.venv-sdk/%/ready) $(NORMALISERS:%=.venv-sdk/normalisers/%/ready) 
 	@$(foreach name,$(NORMALISERS),.venv-sdk/normalisers/$(name)/bin/python -P -W ignore tests/normalise.py \
 		tests/normalisers/$(name).py tests/normalisers/$(name).json;)
 
+# Engines that are too large to come with every checkout, each in an environment of its own with all that the tests need.
+apart: $(APART:%=.venv-apart/%/ready) ## try the sources whose engines have environments of their own
+	@$(foreach name,$(APART),.venv-apart/$(name)/bin/python -m pytest --quiet --numprocesses 0 tests/test_$(name).py;)
+
 page: .venv/ready ## write docs/connectors.md anew, from the connectors and what the tests hold them to
 	@$(BIN)/python tests/page.py
 
@@ -61,14 +66,15 @@ types: .venv/ready ## check every type
 wheel: .venv/ready ## build the wheel, install it elsewhere and use it
 	@.ci/wheel
 
-lock: | $(UV) ## write the lock files anew from pyproject.toml, and those of the SDKs from tests/sdk
+lock: | $(UV) ## write the lock files anew from pyproject.toml, and those beside tests/sdk and tests/apart
 	@$(COMPILE) pyproject.toml --all-extras --output-file requirements.lock
 	@$(COMPILE) pyproject.toml --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	@$(foreach name,$(SDKS),$(COMPILE) tests/sdk/$(name).py --output-file tests/sdk/$(name).lock;)
 	@$(foreach name,$(NORMALISERS),$(COMPILE) tests/normalisers/$(name).py --output-file tests/normalisers/$(name).lock;)
+	@$(foreach name,$(APART),$(COMPILE) tests/apart/$(name).in --constraints requirements-dev.lock --output-file tests/apart/$(name).lock;)
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-apart .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The project is installed for editing; hatchling comes from the lock too, so nothing is fetched that no hash vouches for.
 .venv/ready: requirements-dev.lock pyproject.toml | $(UV)
@@ -84,6 +90,12 @@ clean: ## remove what make has made
 .venv-sdk/normalisers/%/ready: tests/normalisers/%.lock .venv/ready
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
+	@touch $@
+
+.venv-apart/%/ready: tests/apart/%.lock .venv/ready
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python requirements-dev.lock $<
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .
 	@touch $@
 
 $(UV):

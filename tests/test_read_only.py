@@ -29,7 +29,10 @@ ALONE = {
     "postgresql": "'infinity'::timestamp | '0044-03-15 BC'::date | 1::numeric / 3 | 'ab'::bytea | '10.0.0.1'::inet",
     "duckdb": "'ab'::blob | 18446744073709551615::ubigint | {'a': 1.5, 'b': [true]} | map {'k': 1}",
 }
-UNFIT = {"postgresql": "'NaN'::numeric | 'NaN'::float8 | '-infinity'::float8", "duckdb": "'nan'::double | 'inf'::float"}
+UNFIT = {
+    "postgresql": "'NaN'::numeric | 'NaN'::float8 | '-infinity'::float8 | array['NaN'::float8]",
+    "duckdb": "'nan'::double | 'inf'::float | ['nan'::double]",
+}
 
 
 def values(text):
@@ -104,11 +107,15 @@ def test_values_travel_as_from_a_warehouse_that_is_written(request, tmp_path, wo
 
 def test_a_value_that_cannot_travel_spoils_only_its_member(world):
     """
-    NaN and infinity are refused with their member, and named; the others are delivered.
+    NaN and infinity, also inside of an array, are refused with their member, and named; the others are delivered.
     """
     unfit = values(UNFIT[world.engine.name.partition(",")[0]])
-    rows = [f"select {n} as id, 'p{n}@x' as email, {value} as nps" for n, value in enumerate([*unfit, "1"])]
-    asks(world, " union all ".join(rows))
+    columns = [f"case when n = {n} then {value} end as v{n}" for n, value in enumerate(unfit)]
+    send = ", ".join(f'"v{n}"' for n in range(len(unfit)))
+    everyone = " union all ".join(f"select {n} as n" for n in range(len(unfit) + 1))
+    text = HEADER.replace('"nps"]', f"{send}]").replace("id, email, nps from people", "{row} from ({everyone}) p")
+    row = f"n as id, concat('p', n, '@x') as email, {', '.join(columns)}"
+    world.define(text=text.replace("{row}", row).replace("{everyone}", everyone))
     result = world.sync()
 
     assert (result.outcome, result.refused) == ("delivered", len(unfit))
@@ -198,8 +205,8 @@ def test_two_syncs_share_one_evaluation(onlooker):
     onlooker.people((1, "a@x"), (2, "b@x"))
     streams = []
     with pytest.MonkeyPatch.context() as patch:
-        streamed = source.Source.batches
-        patch.setattr(source.Source, "batches", lambda *asked: streams.append(asked) or streamed(*asked))
+        streamed = source.Driven.batches
+        patch.setattr(source.Driven, "batches", lambda *asked: streams.append(asked) or streamed(*asked))
 
         assert [result.outcome for result in onlooker.results()] == ["delivered", "delivered"]
     assert len(streams) == 1

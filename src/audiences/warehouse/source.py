@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +27,32 @@ class Source(ABC):
     dialect: ClassVar[str]  # what sqlglot calls the SQL
 
     @abstractmethod
+    def named(self, select: str) -> dict[str, str]:
+        """Column -> type that a SELECT would return, as the engine names it; it plans it at most, and runs nothing."""
+
+    @abstractmethod
+    def kind(self, type_: str) -> str:
+        """The kind, as `landing` has them, in which a type is kept."""
+
+    @abstractmethod
+    def asked(self, select: str) -> Sequence[Sequence[Any]]:
+        """The few rows of a SELECT."""
+
+    @abstractmethod
+    def batches(self, select: str, columns: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
+        """These columns of a SELECT's rows, a batch at a time: only they leave the warehouse."""
+
+    def described(self, select: str) -> dict[str, str]:
+        """Column -> kind that a SELECT would return."""
+        return {column: self.kind(type_) for column, type_ in self.named(select).items()}
+
+
+class Driven(Source):
+    """A source behind a driver of SQLAlchemy's."""
+
+    __slots__ = ()
+
+    @abstractmethod
     def engine(self) -> Engine:
         """What opens connections. Raises DefinitionError where that cannot work on this machine."""
 
@@ -35,11 +61,7 @@ class Source(ABC):
 
     @abstractmethod
     def types(self, connection: Connection, select: str) -> dict[str, str]:
-        """Column -> type, as the engine names it, that a SELECT would return. It is planned at most, never run."""
-
-    @abstractmethod
-    def kind(self, type_: str) -> str:
-        """The kind, as `landing` has them, in which a type is kept."""
+        """Column -> type, as the engine names it, that a SELECT would return."""
 
     @abstractmethod
     def refusal(self, error: Any) -> Exception:
@@ -49,33 +71,27 @@ class Source(ABC):
     def shut(self, error: Any) -> Exception:
         """Why the source cannot be opened. No row was read yet: what the engine says is shown."""
 
+    def named(self, select: str) -> dict[str, str]:
+        """Asked over a connection."""
+        with self._open() as connection:
+            return self.types(connection, select)
+
+    def asked(self, select: str) -> Sequence[Sequence[Any]]:
+        """Asked over a connection."""
+        with self._open() as connection:
+            return connection.execution_options(no_parameters=True).exec_driver_sql(select).fetchall()
+
+    def batches(self, select: str, columns: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
+        """Streamed over a connection that ends with the last row."""
+        with self._open() as connection:
+            quote = connection.dialect.identifier_preparer.quote_identifier
+            yield from self.streamed(connection, picked(select, map(quote, columns)))
+
     def streamed(self, connection: Connection, statement: str) -> Iterator[Sequence[Sequence[Any]]]:
         """A statement's rows, ROWS at a time."""
         asked = connection.execution_options(stream_results=True, no_parameters=True, max_row_buffer=ROWS)
         # The result's own method, for the cursor is ahead of it; with a size, or it would read all at once.
         yield from asked.exec_driver_sql(statement).partitions(ROWS)
-
-    def named(self, select: str) -> dict[str, str]:
-        """Column -> type that a SELECT would return, as the engine names it; it plans it at most, and runs nothing."""
-        with self._open() as connection:
-            return self.types(connection, select)
-
-    def described(self, select: str) -> dict[str, str]:
-        """The same, as it is kept."""
-        return {column: self.kind(type_) for column, type_ in self.named(select).items()}
-
-    def asked(self, select: str) -> Sequence[Sequence[Any]]:
-        """The few rows of a SELECT."""
-        with self._open() as connection:
-            return connection.execution_options(no_parameters=True).exec_driver_sql(select).fetchall()
-
-    def batches(self, select: str, columns: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
-        """These columns of a SELECT's rows, a batch at a time: only they leave the warehouse."""
-        with self._open() as connection:
-            quote = connection.dialect.identifier_preparer.quote_identifier
-            picked = ", ".join(f"q.{quote(column)}" for column in columns)
-            # The line break: the SQL may end in a line comment.
-            yield from self.streamed(connection, f"select {picked} from (\n{select}\n) as q")
 
     @contextmanager
     def _open(self) -> Iterator[Connection]:
@@ -92,6 +108,11 @@ class Source(ABC):
             raise self.refusal(error.orig or error) from None
         finally:
             engine.dispose()
+
+
+def picked(select: str, columns: Iterable[str]) -> str:
+    """These columns, quoted, of a SELECT. The line break: it may end in a line comment."""
+    return f"select {', '.join(f'q.{column}' for column in columns)} from (\n{select}\n) as q"
 
 
 def matched(type_: str, kinds: Mapping[str, str], other: str) -> str:

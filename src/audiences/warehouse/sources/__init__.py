@@ -8,12 +8,14 @@ from sqlalchemy.engine import URL
 
 from audiences.errors import DefinitionError
 from audiences.warehouse.source import Source
+from audiences.warehouse.sources.clickhouse import ClickHouseSource
 from audiences.warehouse.sources.duckdb import DuckDBSource
 from audiences.warehouse.sources.mysql import MySQLSource
 from audiences.warehouse.sources.postgres import PostgresSource
 from audiences.warehouse.sources.sqlite import SQLiteSource
 
 SOURCES: Mapping[str, type[Source]] = {
+    "clickhouse": ClickHouseSource,
     "duckdb": DuckDBSource,
     "mariadb": MySQLSource,
     "mysql": MySQLSource,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from audiences.warehouse.duckdb import DuckDB
-from audiences.warehouse.source import ROWS, Source, matched
+from audiences.warehouse.source import ROWS, Driven, matched
 
 WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger")
 TEXT = ("varchar", "date", "uuid", "blob", "bit", "interval", "json", "enum", "bignum")
@@ -25,7 +25,7 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class DuckDBSource(Source):
+class DuckDBSource(Driven):
     """A file that this user may read and need not write."""
 
     dialect = "duckdb"

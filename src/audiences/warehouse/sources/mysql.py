@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import Deferred, DefinitionError, WarehouseError
-from audiences.warehouse.source import Source, matched
+from audiences.warehouse.source import Driven, matched
 from audiences.warehouse.words import literal
 
 # What decides how a text is read, whatever the server's own mode is: the audience's SQL was checked as read so.
@@ -38,7 +38,7 @@ GONE = {2006, 2013, 1053, 1927, 4031}
 
 
 @dataclass(frozen=True, slots=True)
-class MySQLSource(Source):
+class MySQLSource(Driven):
     """MySQL or MariaDB, of which a user with SELECT alone is enough."""
 
     dialect = "mysql"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from audiences.warehouse import sqlstate
 from audiences.warehouse.postgres import Postgres
-from audiences.warehouse.source import Source, matched
+from audiences.warehouse.source import Driven, matched
 
 # numeric may hold NaN; whatever else is not named here, but for arrays, is text.
 KINDS = dict.fromkeys(("smallint", "integer", "bigint"), "BIGINT") | {
@@ -21,7 +21,7 @@ KINDS = dict.fromkeys(("smallint", "integer", "bigint"), "BIGINT") | {
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresSource(Source):
+class PostgresSource(Driven):
     """PostgreSQL, of which a role with SELECT alone is enough."""
 
     dialect = "postgres"

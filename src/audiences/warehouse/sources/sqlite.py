@@ -13,14 +13,14 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import Deferred, WarehouseError
-from audiences.warehouse.source import Source
+from audiences.warehouse.source import Driven
 
 NAMING = ("no such ", "ambiguous column", "near ", "misuse of ", "wrong number of arguments", "not authorized")
 PATIENCE = 5.0  # seconds for which a writer may keep the file
 
 
 @dataclass(frozen=True, slots=True)
-class SQLiteSource(Source):
+class SQLiteSource(Driven):
     """A file that this user may read and need not write."""
 
     dialect = "sqlite"

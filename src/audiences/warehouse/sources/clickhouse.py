@@ -1,0 +1,123 @@
+"""ClickHouse, over HTTP: in blocks of columns, by queries that only read.
+
+https://clickhouse.com/docs/integrations/language-clients/python/advanced-querying#streaming-queries (read 2026-11)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from audiences import mask
+from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.warehouse.source import Source, matched, picked
+
+SIZES = ("8", "16", "32", "64")
+KINDS = (
+    {f"{sign}int{size}": "BIGINT" for sign in ("", "u") for size in SIZES}
+    | dict.fromkeys(("uint64", "int128"), "HUGEINT")
+    | dict.fromkeys(("float32", "float64", "bfloat16"), "DOUBLE")
+    | dict.fromkeys(("string", "fixedstring", "uuid", "date", "date32", "datetime", "datetime64"), "VARCHAR")
+    | dict.fromkeys(("ipv4", "ipv6", "enum8", "enum16", "time", "time64"), "VARCHAR")
+    | {"bool": "BOOLEAN"}
+)
+AROUND = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
+
+# https://clickhouse.com/docs/reference/errors: of names and grammar, of rights, of time
+NAMING = {36, 42, 43, 46, 47, 60, 62, 81, 179, 207, 352, 386}
+DENIED, READ_ONLY, CANCELLED = {497}, {164}, {159, 160, 394}
+CODE = re.compile(r"Code: (\d+)\. DB::Exception: (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouseSource(Source):
+    """ClickHouse, of which a user with SELECT alone is enough."""
+
+    dialect = "clickhouse"
+
+    def named(self, select: str) -> dict[str, str]:
+        """Asked of its analyser."""
+        with self._open() as client:
+            rows = client.query(f"describe (\n{select}\n)").result_rows
+        return {row[0]: row[1] for row in rows}
+
+    def kind(self, type_: str) -> str:
+        """By its name, without what only says that it may be NULL or how it is stored."""
+        while found := AROUND.match(type_):
+            type_ = found[1]
+        return matched(type_, KINDS, "VARIANT")
+
+    def asked(self, select: str) -> Sequence[Sequence[Any]]:
+        """Over a client of its own."""
+        with self._open() as client:
+            return list(client.query(select).result_rows)
+
+    def batches(self, select: str, columns: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
+        """A block of the server's at a time."""
+        quoted = ("`" + column.replace("\\", "\\\\").replace("`", "\\`") + "`" for column in columns)
+        with self._open() as client, client.query_row_block_stream(picked(select, quoted)) as blocks:
+            yield from blocks
+
+    def client(self) -> Any:
+        """A client of the server, by its HTTP port; moments with their zone."""
+        from clickhouse_connect import get_client
+
+        url = self.url
+        secure = url.query.get("secure", "") in ("1", "true") or url.port in (443, 8443)
+        return get_client(
+            host=url.host or "localhost",
+            port=url.port or (8443 if secure else 8123),
+            secure=secure,
+            username=url.username,
+            password=url.password or "",
+            database=url.database or "default",
+            connect_timeout=10,
+            settings={"readonly": "1"},
+            tz_mode="aware",
+        )
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        if find_spec("clickhouse_connect") is None:
+            raise DefinitionError("ClickHouse needs a driver", do="pip install 'audiences[clickhouse]'")
+        from clickhouse_connect.driver.exceptions import Error
+
+        try:
+            client = self.client()
+        except Error as error:
+            raise self.shut(error) from None
+        try:
+            yield client
+        except Error as error:
+            raise self.refusal(error) from None
+        finally:
+            client.close()
+
+    def refusal(self, error: BaseException) -> Exception:
+        """By its number. What names things is shown, what may quote a row is not."""
+        found = CODE.search(str(error))
+        number, said = (int(found[1]), mask.text(found[2].splitlines()[0])) if found else (0, "")
+        if number in DENIED:
+            return WarehouseError(f"the warehouse refuses: {said}", do="grant what it names to the worker's user")
+        if number in READ_ONLY:
+            return WarehouseError("the warehouse is read-only", do="leave what writes out of the audience's SQL")
+        if number in CANCELLED:
+            return Deferred("the warehouse has cancelled a statement", do="give its user more time, or ask for less")
+        if number in NAMING:
+            return WarehouseError(f"the warehouse refuses a statement: {said}", do="mend the audience's SQL")
+        return WarehouseError(
+            f"the warehouse fails with error {number}; its words may hold data and are not shown",
+            do="run the audience's SQL in a console of the warehouse to see them",
+        )
+
+    def shut(self, error: BaseException) -> Exception:
+        """Sign-in, network, database; the driver's words name hosts and users, never a password."""
+        return WarehouseError(
+            f"the warehouse cannot be reached: {mask.text(str(error).splitlines()[0])}",
+            do="see that its server runs and that AUDIENCES_WAREHOUSE_URL names host, HTTP port, database, user and"
+            " password",
+        )
