@@ -94,15 +94,15 @@ class TradeDesk(Hashed):
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         found, rejected = self.identified(members)
-        failed = self._sent(list_id, self.options.days * MINUTES, found)
+        failed = self._told(list_id, self.options.days * MINUTES, found)
         return Receipt.of(members, rejected | {key: ": ".join(said) for key, said in failed.items()})
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         found, _ = self.identified(members)  # who has no identifier that can be sent was never sent
-        failed = self._sent(list_id, 0, found)
+        failed = self._told(list_id, 0, found)
         return Receipt.of(members, {key: ": ".join(said) for key, said in failed.items() if said[0] not in UNKNOWN})
 
-    def _sent(self, name: str, minutes: int, found: Sequence[Identified]) -> Mapping[str, tuple[str, str]]:
+    def _told(self, name: str, minutes: int, found: Sequence[Identified]) -> Mapping[str, tuple[str, str]]:
         """Let these stay for so many minutes; key -> (code, words) of those who failed."""
         if not found:
             return {}
