@@ -142,9 +142,9 @@ class MetaAds(Hashed):
         return Receipt.of(members, rejected, unnamed=invalid)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        found, _ = self.identified(members)
+        found, rejected = self.identified(members)
         self._tell("DELETE", list_id, found)
-        return Receipt.of(members)  # what was never sent, and what Meta cannot use, is in no audience
+        return Receipt.of(members, rejected)  # what Meta cannot use is in no audience
 
     def replacing(self, list_id: str, began: datetime) -> None:
         number = int.from_bytes(hashlib.sha256(self.outbox.encode()).digest()[:7])  # in the account it has to be unique

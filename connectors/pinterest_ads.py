@@ -113,9 +113,9 @@ class PinterestAds(Hashed):
         return Receipt.of(members, rejected)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        found, _ = self.identified(members)
+        found, rejected = self.identified(members)
         self._change(list_id, "REMOVE", found)
-        return Receipt.of(members)  # who has no identifier that can be sent was never sent
+        return Receipt.of(members, rejected)
 
     def flush(self, list_id: str) -> None:
         """Make the audience of a list, once it can be: a list alone cannot be aimed at."""

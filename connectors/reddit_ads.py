@@ -91,9 +91,9 @@ class RedditAds(Hashed):
         return Receipt.of(members, rejected)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        found, _ = self.identified(members)
+        found, rejected = self.identified(members)
         self._change(list_id, "REMOVE", found)
-        return Receipt.of(members)  # who has no identifier that can be sent was never sent
+        return Receipt.of(members, rejected)
 
     def _named(self, name: str) -> list[str]:
         """The ids of the audiences with exactly this name, in Reddit's order."""

@@ -121,8 +121,8 @@ class SnapchatAds(Hashed):
         return Receipt.of(members, rejected, unnamed=lost)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        self._tell("DELETE", list_id, members)
-        return Receipt.of(members)  # what was never sent is in no segment
+        rejected, _ = self._tell("DELETE", list_id, members)
+        return Receipt.of(members, rejected)
 
     def _tell(self, method: str, list_id: str, members: Sequence[Member]) -> tuple[Mapping[str, str], int]:
         """Change a segment, by a call for each sort. key -> why it has no identifier; how many Snapchat left out."""

@@ -106,8 +106,7 @@ class TiktokAds(Hashed):
         return Receipt.of(members, self._map("add", list_id, members))
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        self._map("delete", list_id, members)
-        return Receipt.of(members)  # what was never sent is in no audience
+        return Receipt.of(members, self._map("delete", list_id, members))
 
     def _map(self, action: str, list_id: str, members: Sequence[Member]) -> Mapping[str, str]:
         """Put identifiers into an audience or take them out, each in a row of its own; key -> why it has none."""

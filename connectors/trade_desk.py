@@ -98,9 +98,10 @@ class TradeDesk(Hashed):
         return Receipt.of(members, rejected | {key: ": ".join(said) for key, said in failed.items()})
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        found, _ = self.identified(members)  # who has no identifier that can be sent was never sent
+        found, rejected = self.identified(members)
         failed = self._told(list_id, 0, found)
-        return Receipt.of(members, {key: ": ".join(said) for key, said in failed.items() if said[0] not in UNKNOWN})
+        refused = {key: ": ".join(said) for key, said in failed.items() if said[0] not in UNKNOWN}
+        return Receipt.of(members, rejected | refused)
 
     def _told(self, name: str, minutes: int, found: Sequence[Identified]) -> Mapping[str, tuple[str, str]]:
         """Let these stay for so many minutes; key -> (code, words) of those who failed."""

@@ -109,8 +109,8 @@ class XAds(Hashed):
         return Receipt.of(members, rejected | self._changed(list_id, "Update", found))
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        found, _ = self.identified(members)  # who has no identifier that can be sent was never sent
-        return Receipt.of(members, self._changed(list_id, "Delete", found))
+        found, rejected = self.identified(members)
+        return Receipt.of(members, rejected | self._changed(list_id, "Delete", found))
 
     def _named(self, name: str) -> list[str]:
         """The ids of the audiences with exactly this name; X finds all whose name begins so, in any case."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import ClassVar
 
+import httpx
 import pytest
 
-from audiences import DefinitionError, Hashed, Kind, Limits, Member, Receipt
+import story
+from audiences import DefinitionError, Hashed, Kind, Limits, Member, Receipt, connectors
 from audiences.normal import COUNTRY_META, EMAIL, EXTERNAL_ID, GENDER, NAME_META, PHONE_DIGITS
+from test_every_connector import Clock, cases
 
 
 class Billboard(Hashed):
@@ -137,3 +140,28 @@ def test_one_kind_never_changes_the_identifiers_of_another():
     address, number = Member("1", {"email": "7"}), Member("1", {"phone": "7"})
 
     assert alone.ident(address) == beside.ident(address) != beside.ident(number)
+
+
+HASHED = [
+    each
+    for each in cases()
+    for path, *_ in each.values
+    if issubclass(connectors.find(path.stem, [path.parent]), Hashed)
+]
+
+
+@pytest.mark.parametrize("case", HASHED)
+def test_what_cannot_be_told_any_more_is_not_taken_for_removed(case, tmp_path):
+    """
+    A removal speaks of somebody who was sent. Where a rule has changed since, so that it knows no such value, the
+    platform still has them: the removal is refused with its reason, and so is told and tried again.
+    """
+    path, module, options = case
+    far, clock = story.sandbox_with(module, options), Clock()
+    line = {"transport": httpx.MockTransport(far), "sleep": clock.sleep, "clock": clock}
+    remote = story.remote(path, options, far, story.account(far, tmp_path), **line)
+
+    receipt = remote.remove(remote.prepare(far.list), [Member("a", {next(iter(remote.identity)): "\x00"})])
+
+    assert not receipt.accepted
+    assert receipt.rejected["a"]
