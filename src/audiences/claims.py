@@ -74,7 +74,8 @@ class _Told:
     def plain(self) -> str:
         """A row a member."""
         [name] = self.kinds
-        return f"select {self._columns('', self._of(name))} from ({self._members(self._keys(text=True))}) as m"
+        members = self._members(self._keys(text=True))
+        return f"with {members}\nselect {self._columns('', self._of(name))} from {MEMBERS} as m"
 
     def parted(self) -> str:
         """A row an identifier."""
@@ -86,18 +87,18 @@ from {MEMBERS} as m cross join (values {named}) as k(name) where {" or ".join(se
         there = " and ".join(f"{key} is not null" for key in keys)
         more = f", count(*) over (partition by {', '.join(keys)}) > 1 and {there} as {TWICE}"
         more += f", row_number() over () as {ROW}" if many else ""
-        members = f"{'materialized ' if many else ''}({self._members(keys, more)})"
-        return f"with {MEMBERS} as {members}\n" + "\nunion all ".join([one, *many])
+        return f"with {self._members(keys, more)}\n" + "\nunion all ".join([one, *many])
 
     def _keys(self, text: bool = False) -> list[str]:
         keys = [self._taken(column) for column in self.asked.key]
         return [f"cast({keys[0]} as varchar)"] if text and len(keys) == 1 else keys
 
     def _members(self, keys: Sequence[str], more: str = "") -> str:
+        """Written down: an engine that looks through it makes the normal forms again for every condition on them."""
         columns = [f"{value} as {quoted(f'<key {n}>')}" for n, value in enumerate(keys, 1)]
         columns += [f"{self._value(name)} as {quoted(name)}" for name in self.asked.send]
         # The line break: the SQL may end in a line comment.
-        return f"select {', '.join(columns)}{more} from (\n{self.asked.source}\n) as q"
+        return f"{MEMBERS} as materialized (select {', '.join(columns)}{more} from (\n{self.asked.source}\n) as q)"
 
     def _taken(self, column: str) -> str:
         return self.words.taken(column, self.asked.types[column])

@@ -28,7 +28,10 @@ from audiences.worker import Result
 OF_A_RUN: Mapping[str, tuple[str, str]] = {  # name -> what it is, and the column of a run
     "audiences_listed_members": ("Members listed after the newest run.", "size"),
     "audiences_refused_members": ("Members that the destination refuses.", "refused"),
-    "audiences_set_aside_members": ("Members without a key of their own or an identifier.", "set_aside"),
+    "audiences_set_aside_members": (
+        "Members without a key of their own, an identifier, or a consent that is asked for.",
+        "set_aside",
+    ),
     "audiences_pending_members": ("Members that the provider has taken in and not judged yet.", "pending"),
     "audiences_unknown_claims": ("Claims of unknown outcome, which wait for someone's word.", "unknown"),
 }
