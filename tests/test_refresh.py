@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ import jobs
 from audiences import cron
 from engines import on
 from prompt import Project
+from scale import times
 from world import Killed, World
 
 MORTAL = """from datetime import timedelta
@@ -150,6 +152,33 @@ def test_killed_on_the_way(tmp_path, at):
     assert world.oldest() == timedelta(0)
     assert world.ledger() == {(key, name, True) for key, name, _ in PEOPLE}
     assert world.plan().refreshed == world.plan().changed == 0
+
+
+@pytest.mark.parametrize("seed", range(times(1, 60, 3)))
+def test_whatever_happens_nobody_who_is_wanted_is_forgotten(tmp_path, engine, seed):
+    """
+    Members come, go, move and change; runs are killed, states are lost, days go by: as long as one run is whole in
+    every four days, whoever is wanted was sent within the lifetime; in the end list, ledger and audience are one.
+    """
+    world, chance = Mortal(tmp_path, engine), random.Random(seed)
+    wanted = {number: name for number, name, _ in PEOPLE}
+    for _ in range(10):
+        for number in chance.sample(range(25), 3):
+            wanted[number] = chance.choice([None, f"p{number:02}@x", f"q{number:02}@x"])
+        world.people(*((number, name, chance.randrange(3)) for number, name in wanted.items() if name))
+        if chance.random() < 0.4:
+            world.killed(chance.randrange(8, 50), force=True)
+        if chance.random() < 0.2:
+            world.state_file.unlink(missing_ok=True)
+        world.later(hours=chance.randrange(1, 24))
+        result = world.sync(force=True)
+        assert result.error is None
+        assert world.receiver.holds() == {name for name in wanted.values() if name}
+        world.last = {name: at for name, at in world.last.items() if name in world.receiver.holds()}
+        assert world.oldest() < timedelta(days=12)
+        world.later(days=chance.randrange(0, 4))
+
+    assert {(key, name) for key, name, sure in world.ledger() if sure} == {each for each in wanted.items() if each[1]}
 
 
 @pytest.fixture

@@ -124,9 +124,8 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         """Members to send: new, changed, in doubt, or under another ident; whether one waits after a refusal."""
         known = "and ".join(f"f.{sent(name)} is not distinct from j.c{i} " for i, name in enumerate(self.terms.send))
         sure = f'select 1 from {self.ledger} l where l."key" = sk and l.sure'
-        same, only_old = (
-            ("same or ", f" and (same is not true or since < {self.refresh.due})") if self.refresh else ("", "")
-        )
+        same = "same or " if self.refresh else ""
+        only_old = f" and (same is not true or since < {self.refresh.due})" if self.refresh else ""
         only_new = f" and ({same}not exists ({sure}))" if self.terms.mode == "add" else ""
         # Joins, for a claim and a refusal are unique: PostgreSQL would look each `exists` up row by row.
         return f"""select distinct sk, si, {self._each("c{i}")}, lk is not null as had, f."key" is not null as again,
