@@ -166,6 +166,22 @@ def test_a_list_that_is_not_ended(world, answer):
 
 
 @on("duckdb")
+def test_a_list_that_is_not_begun(world):
+    """
+    Where the first word is refused, nobody was sent, and nobody is in doubt; the next run is as any.
+    """
+    world.people(*PEOPLE, (7, "p7@x", 7))
+    world.receiver.before = lambda told: httpx.Response(422, text="no") if told["verb"] == "begin" else None
+    failed = world.sync(replace=True)
+    claims = world.ledger()
+    world.receiver.before = lambda told: None
+
+    assert "no" in failed.error.what
+    assert claims == {(n, f"p{n}@x", True) for n in range(5)}
+    assert (world.sync().plan.added, "p7@x" in world.receiver.holds()) == (1, True)
+
+
+@on("duckdb")
 @pytest.mark.parametrize("at", range(14, 60, 9))
 def test_cut_off_anywhere(world, at):
     """

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import structlog
-
 from audiences import ranges, verdicts
 from audiences.batch import Verdict
 from audiences.book import Book
@@ -25,7 +23,6 @@ from audiences.project import Binding
 from audiences.theirs import theirs
 from audiences.warehouse import Warehouse, literal
 
-log = structlog.get_logger()
 NEVER = "timestamp '9999-01-01'"
 
 
