@@ -12,12 +12,19 @@ import pytest
 
 from audiences import BatchRefused, Member
 from audiences.errors import Deferred, DefinitionError, DeliveryError
-from dialogue import ADA, ZOE, documented, fixtures, told
+from dialogue import ADA, SHOWN, ZOE, documented, fixtures, told
+from world import HEADER, World
 
 INGEST, REMOVE = "/v1/audienceMembers:ingest", "/v1/audienceMembers:remove"
 LISTS = "/v1/accountTypes/GOOGLE_ADS/accounts/1234567890/userLists"
 AGREED = {"terms": "accepted", "ad_user_data": "granted", "ad_personalization": "granted"}
 EVERYTHING = ("email", "phone", "first_name", "last_name", "country", "postal_code")
+
+SECTION = """-- [sync.google_ads]
+-- list = "NPS / détracteurs (2026), all"
+-- send = { email = "email", phone = "phone", ad_user_data = "may", ad_personalization = "may" }
+-- region = "DE"
+-- terms = "accepted\""""
 
 dialogue, far, speak = fixtures("google_ads", **AGREED)
 
@@ -311,8 +318,35 @@ def test_missing_rights_are_named(speak):
         speak(lambda request: httpx.Response(403, json=said)).check()
 
 
+def test_a_whole_sync_of_two_kinds_and_a_consent(dialogue, far, tmp_path):
+    """
+    Both identifiers of who has consented are uploaded, judged in the next run, and removed once the consent is gone.
+    """
+    world = World(tmp_path, "google_ads")
+    dialogue.account()
+    world.receiver = far
+    world.define(text=HEADER.replace(SHOWN, SECTION).replace("id, email, nps from people", "* from crowd"))
+    rows = "(1, 'A.da@gmail.com', '030 901820', true), (2, 'zoe@example.com', null, false)"
+    world.sql(f"create table crowd as select * from (values {rows}) as t (id, email, phone, may)")
+
+    first, _ = world.sync(), far.works()
+    second, listed = world.sync(), set(far.on)
+    world.sql("update crowd set may = false")
+    _, _, gone = world.sync(force=True), far.works(), world.sync()
+
+    assert [(each.pending, each.delivered) for each in (first, second, gone)] == [(2, 0), (0, 2), (0, 2)]
+    assert {each for _, each in listed} == {
+        json.dumps({"emailAddress": hashed("ada@gmail.com")}),
+        json.dumps({"phoneNumber": hashed("+4930901820")}),
+    }
+    assert not far.on
+
+
 def test_the_manuals_sample_is_one(tmp_path):
     """
     The section that the manual shows can be read as it stands.
     """
-    assert documented("google_ads", tmp_path)
+    found = documented("google_ads", tmp_path)
+
+    assert not found.errors
+    assert found.bindings["team.google_ads"].identity.keys() == {"email", "phone"}

@@ -175,4 +175,7 @@ def test_the_manuals_sample_is_one(tmp_path):
     """
     The section that the manual shows can be read as it stands.
     """
-    assert documented("linkedin_ads", tmp_path)
+    found = documented("linkedin_ads", tmp_path)
+
+    assert not found.errors
+    assert found.bindings["team.linkedin_ads"].identity.keys() == {"email", "madid"}

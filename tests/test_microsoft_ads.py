@@ -180,4 +180,7 @@ def test_the_manuals_sample_is_one(tmp_path):
     """
     The section that the manual shows can be read as it stands.
     """
-    assert documented("microsoft_ads", tmp_path)
+    found = documented("microsoft_ads", tmp_path)
+
+    assert not found.errors
+    assert found.bindings["team.microsoft_ads"].identity.keys() == {"email"}
