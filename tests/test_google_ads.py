@@ -101,6 +101,17 @@ def test_a_removal_speaks_of_no_consent(dialogue, far, speak):
     assert body.keys() == {"destinations", "audienceMembers", "encoding"}
 
 
+def test_an_identifier_that_is_sent_no_more_can_leave(dialogue, far, speak):
+    """
+    A sync that has stopped to send numbers takes those off that it has sent before.
+    """
+    remote, number = speak(), Member("1", {"phone": "+4930901820"})
+
+    assert remote.remove(remote.prepare(far.list), [number]).accepted == {"1"}
+    [body] = dialogue.sent("POST", REMOVE)
+    assert body["audienceMembers"] == [{"userData": {"userIdentifiers": [{"phoneNumber": hashed("+4930901820")}]}}]
+
+
 def test_an_identifier_of_two_members_is_told_once(dialogue, far, speak):
     """
     Two keys with one address are one entry of an upload, and share its fate.

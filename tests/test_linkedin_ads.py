@@ -37,6 +37,17 @@ def test_people_are_entries_of_one_identifier_each(dialogue, far, speak):
     assert receipt.accepted == {"1", "2"}
 
 
+def test_an_identifier_that_is_sent_no_more_can_leave(dialogue, far, speak):
+    """
+    A sync that has stopped to send devices takes those off that it has sent before.
+    """
+    remote = speak()
+
+    assert remote.remove(remote.prepare(far.list), [Member("2", {"madid": DEVICE})]).accepted == {"2"}
+    device = {"userIds": [{"idType": "GOOGLE_AID", "idValue": DEVICE}]}
+    assert dialogue.sent("POST", USERS) == [{"elements": [{"action": "REMOVE", **device}]}]
+
+
 def test_companies_are_known_by_domain_and_number(dialogue, far, speak):
     """
     In the plain, each an entry of its own, in a segment of companies.

@@ -45,6 +45,18 @@ def test_addresses_are_hashed_and_ids_are_not(dialogue, far, speak):
     assert receipt.accepted == {"1", "2"}
 
 
+def test_an_identifier_that_is_sent_no_more_can_leave(far, speak):
+    """
+    A sync that has stopped to send ids of its own takes those off that it has sent before.
+    """
+    remote, number = speak(), Member("1", {"external_id": "C-7"})
+    listed = remote.prepare(far.list)
+    far.on.add((listed, "CRM", "C-7"))
+
+    assert remote.remove(listed, [number]).accepted == {"1"}
+    assert not far.on
+
+
 def test_each_error_is_its_members(far, speak):
     """
     Whom Microsoft turns away is refused in its words, by place among those that were sent; so is a removal.
