@@ -191,7 +191,7 @@ def test_an_unknown_key_names_the_nearest_and_all(tmp_path):
     said = refusal(written(tmp_path, f"scheduel = 1\n{TOML}"))
 
     assert said.startswith(
-        ":2 has an unknown key: scheduel\n  do: did you mean schedule? known: about, fresh, guard, key"
+        ":2 has an unknown key: scheduel\n  do: did you mean schedule? known: about, fresh, guard, key, limits"
     )
 
 

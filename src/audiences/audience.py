@@ -97,6 +97,7 @@ class Audience:
     schedule: five cron fields, or @daily and its like; timezone: an IANA name
     select:   the SQL below the header, as written, without a closing semicolon
     fingerprint: sha256 of the file's text, as hex
+    timeout:  the most that the warehouse may take to read the source, the query or the comparison; None: as it likes
     """
 
     name: str
@@ -112,6 +113,7 @@ class Audience:
     guard: Guard
     fingerprint: str
     fresh: Fresh | None = None
+    timeout: timedelta | None = None
 
     @property
     def key_columns(self) -> str:

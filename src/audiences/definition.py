@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from audiences import header, query
 from audiences.audience import Audience, Fresh, Guard, Sync
 from audiences.errors import DefinitionError
 from audiences.header import Cut
-from audiences.keys import NAME, NAME_RULE, FreshKeys, SyncKeys
+from audiences.keys import NAME, NAME_RULE, FreshKeys, LimitsKeys, SyncKeys
 from audiences.place import Place, meant
 
 
@@ -41,6 +42,7 @@ def load(path: Path, dialect: str) -> Audience:
         guard=Guard(**head.guard.model_dump()),
         fingerprint=sha256(file.text.encode()).hexdigest(),
         fresh=_fresh(file, head.fresh, dialect) if head.fresh else None,
+        timeout=_timeout(file, head.limits, dialect),
     )
 
 
@@ -55,6 +57,16 @@ def _fresh(file: Cut, keys: FreshKeys, dialect: str) -> Fresh:
     found = Fresh(**keys.model_dump())
     query.checked(found.select, dialect, file.place("fresh", "table"))
     return found
+
+
+def _timeout(file: Cut, keys: LimitsKeys, dialect: str) -> timedelta | None:
+    """The one limit that engines have in common. What an engine cannot hold to is refused, not passed over."""
+    if keys.bytes is not None:
+        raise DefinitionError(
+            f"{file.place('limits', 'bytes')} limits.bytes is for BigQuery, and this warehouse speaks {dialect}",
+            do='leave it out; write timeout = "10 minutes"',
+        )
+    return keys.timeout
 
 
 def _sync(file: Cut, audience: str, section: str, keys: SyncKeys, returned: Sequence[str] | None) -> Sync:

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from audiences.errors import DefinitionError
-from audiences.keys import FreshKeys, GuardKeys, Header, SyncKeys
+from audiences.keys import FreshKeys, GuardKeys, Header, LimitsKeys, SyncKeys
 from audiences.place import Place, meant
 
 FORM = "start the file with `-- /// audience`, write TOML in line comments, and close it with `-- ///`"
@@ -23,6 +23,7 @@ _TABLES: Mapping[str, tuple[int, type[BaseModel]]] = {
     "sync": (3, SyncKeys),
     "guard": (2, GuardKeys),
     "fresh": (2, FreshKeys),
+    "limits": (2, LimitsKeys),
 }  # table -> how deep its keys stand, and which they are
 _NOT_TABLES = {"dict_type", "model_type"}
 

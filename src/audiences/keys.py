@@ -44,6 +44,13 @@ def _span(value: object) -> timedelta:
         raise amiss(str(error), 'write a number and a unit, as in "90 seconds", "2 hours" or "1 day"') from None
 
 
+def _countable(value: timedelta) -> timedelta:
+    """PostgreSQL counts a time-out in milliseconds, in 31 bits."""
+    if value > timedelta(days=24):
+        raise amiss("is over 24 days", 'write "24 days" at most')
+    return value
+
+
 def _text(value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise amiss("must be text, not blank and on one line", "write it in quotes")
@@ -166,6 +173,15 @@ class FreshKeys(_Keys):
     within: Span = Field(description="the most that its newest row may be old", examples=["2 hours"])
 
 
+class LimitsKeys(_Keys):
+    """What the audience may cost its warehouse."""
+
+    timeout: Annotated[Span, AfterValidator(_countable)] | None = Field(
+        None, description="the most that the warehouse may take", examples=["10 minutes"]
+    )
+    bytes: int | None = Field(None, ge=1, description="the most that a query may read, on BigQuery", examples=[10**10])
+
+
 class SyncKeys(_Keys):
     """One list of one connector. Further keys are the connector's own options."""
 
@@ -220,3 +236,4 @@ class Header(_Keys):
     )
     guard: GuardKeys = Field(default_factory=lambda: GuardKeys.model_validate({}), description="a section [guard]")
     fresh: FreshKeys | None = Field(None, description="a section [fresh]")
+    limits: LimitsKeys = Field(default_factory=LimitsKeys, description="a section [limits]")

@@ -35,7 +35,7 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
     ):
         try:
             with ExitStack() as stack:
-                with worker.stage("evaluate"):
+                with worker.stage("evaluate"), worker.warehouse.bounded(audience.timeout):
                     stale = _stale(worker, audience)  # before it is read: a load in between makes no old data new
                     types = worker.warehouse.described(audience.select)
                     readers = 0 if stale else len(bindings)

@@ -120,9 +120,10 @@ def one(warehouse: Warehouse, state: State | None, audience: Audience, binding: 
     """One sync's plan, as its guard sees it."""
     name = binding.sync.name
     try:
-        source = fresh.look(warehouse, audience.fresh, utc()) if audience.fresh else None
-        plan, changes = preview(warehouse, audience, binding, utc())
-        found = list(samples(warehouse, changes, wish.sample)) if wish.sample else []
+        with warehouse.bounded(audience.timeout):
+            source = fresh.look(warehouse, audience.fresh, utc()) if audience.fresh else None
+            plan, changes = preview(warehouse, audience, binding, utc())
+            found = list(samples(warehouse, changes, wish.sample)) if wish.sample else []
         promised = runs.promised(state, name) if state else {}
     except AudienceError as error:
         return Shown(name, error=error)

@@ -61,6 +61,8 @@ def header(audience: Audience) -> Iterator[str]:
     if audience.fresh:
         within = span.said(audience.fresh.within)
         yield f"  fresh: the newest {audience.fresh.column} of {audience.fresh.table} must be of the last {within}"
+    if audience.timeout:
+        yield f"  limits: the warehouse may take {span.said(audience.timeout)}"
     for sync in audience.syncs:
         yield (
             f"  {sync.name} → {sync.connector}, list {sync.shown_list}, {sync.mode}, sends {', '.join(sync.send)}"
@@ -86,8 +88,9 @@ def data(audience: Audience) -> dict[str, object]:
 
 def members(warehouse: Warehouse, audience: Audience) -> tuple[int, list[str]]:
     """How many the query returns now, and the first of them, masked."""
-    types = warehouse.described(audience.select)
-    source = stage.looked(warehouse, audience, types)
-    [(size,)] = warehouse.run(f"select count(*) from (\n{source}\n) as q")
-    rows = warehouse.run(f"select * from (\n{source}\n) as q limit {FEW}")
+    with warehouse.bounded(audience.timeout):
+        types = warehouse.described(audience.select)
+        source = stage.looked(warehouse, audience, types)
+        [(size,)] = warehouse.run(f"select count(*) from (\n{source}\n) as q")
+        rows = warehouse.run(f"select * from (\n{source}\n) as q limit {FEW}")
     return size, [masked(dict(zip(types, row, strict=True))) for row in rows]

@@ -166,16 +166,17 @@ def asked(session: Session, warehouse: Warehouse, sync: str, keys: Collection[st
         return None
     [audience] = session.project.select([sync])
     try:
-        types = warehouse.described(audience.select)
-        source = stage.looked(warehouse, audience, stage.needed(audience, types))
-        read = compare.asked(warehouse, audience, binding, source, types)
-        key, _ = warehouse.words.key(read.key, read.types)
-        sent = {name: warehouse.words.taken(column, read.types[column]) for name, column in read.send.items()}
-        these = ", ".join(map(literal, keys))
-        found = warehouse.run(
-            f"select {compare.terms(audience, binding, read, '').ident(key, sent)} from (\n{read.source}\n) as q"
-            f" where cast({key} as varchar) in ({these})"
-        )
+        with warehouse.bounded(audience.timeout):
+            types = warehouse.described(audience.select)
+            source = stage.looked(warehouse, audience, stage.needed(audience, types))
+            read = compare.asked(warehouse, audience, binding, source, types)
+            key, _ = warehouse.words.key(read.key, read.types)
+            sent = {name: warehouse.words.taken(column, read.types[column]) for name, column in read.send.items()}
+            these = ", ".join(map(literal, keys))
+            found = warehouse.run(
+                f"select {compare.terms(audience, binding, read, '').ident(key, sent)} from (\n{read.source}\n) as q"
+                f" where cast({key} as varchar) in ({these})"
+            )
     except AudienceError as error:
         output.complain(f"{sync}: whether the query returns them now cannot be told: {error}")
         return None

@@ -5,22 +5,25 @@ Where it is only read, as a `source`, our tables are in a file of the worker's o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from audiences.errors import DefinitionError
+from audiences import span
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import landing, sources
 from audiences.warehouse.duckdb import DuckDB
 from audiences.warehouse.embedded import Ledger, made
 from audiences.warehouse.postgres import Postgres
 from audiences.warehouse.source import Source
-from audiences.warehouse.words import Conflict, Words, literal, quoted
+from audiences.warehouse.words import Cancelled, Conflict, Words, literal, quoted
 
 __all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "made", "quoted", "sources"]
 
@@ -41,6 +44,7 @@ class Warehouse:
     words: Words = field(init=False)
     engine: Engine = field(init=False)
     connection: Connection = field(init=False)
+    most: timedelta | None = field(default=None, init=False)  # what a statement may take now
 
     def __post_init__(self) -> None:
         self.words = (Ledger if self.source else spoken(self.url))(self.url, self.schema)
@@ -118,6 +122,39 @@ class Warehouse:
             for rows in batches:
                 self.connection.exec_driver_sql(statement, (landing.document(rows, kinds),))
 
+    @contextmanager
+    def bounded(self, most: timedelta | None) -> Iterator[None]:
+        """Have each statement of this block broken off where it takes longer. None: it may take what it needs.
+
+        Raises WarehouseError where it has, with the way out.
+        """
+        if most is None:
+            yield
+            return
+        if self.source:
+            raise DefinitionError(
+                "timeout under [limits] is not held to where the warehouse is only read",
+                do="leave it out, and give the worker's role a time-out of its own",
+            )
+        begun, (before, after) = time.monotonic(), self.words.bounding(most)
+        if before:
+            self.run(before)
+        self.most = most
+        try:
+            yield
+        except Cancelled:
+            if time.monotonic() - begun < most.total_seconds():  # by someone else
+                raise
+            raise WarehouseError(
+                f"the warehouse took longer than the {span.said(most)} that [limits] allows, and was stopped",
+                do="make the audience's query faster, or raise timeout under [limits]",
+            ) from None
+        finally:
+            self.most = None
+            with suppress(WarehouseError):  # a connection that broke has no time-out either
+                if after:
+                    self.run(after)
+
     def index(self, table: str, column: str) -> None:
         """Let a new table, quoted, be read by ranges of a column."""
         for statement in self.words.indexed(table, column):
@@ -172,7 +209,8 @@ class Warehouse:
     @contextmanager
     def _in_words(self) -> Iterator[None]:
         try:
-            yield
+            with self.words.timed(self.connection, self.most) if self.most else nullcontext():
+                yield
         except DBAPIError as error:
             raise self.words.refusal(error.orig or error) from None
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
-from audiences.warehouse.words import APART, Conflict, Words, quoted
+from audiences.warehouse.words import APART, Cancelled, Conflict, Words, quoted
 
 # What these say is about names and grammar; every other error may quote a value.
 NAMING = ("CatalogException", "BinderException", "ParserException", "SyntaxException")
@@ -76,6 +80,19 @@ class DuckDB(Words):
         """Its own word for that."""
         return f"try_cast({expression} as {type_})"
 
+    @contextmanager
+    def timed(self, connection: Connection, most: timedelta) -> Iterator[None]:
+        """It has no time-out of its own: a clock beside the statement interrupts it."""
+        driver: Any = connection.connection.driver_connection
+        clock = Timer(most.total_seconds(), driver.interrupt)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield
+        finally:
+            clock.cancel()
+            clock.join()  # what comes next is not to be interrupted
+
     def relieve(self, connection: Connection) -> None:
         """It keeps pages in case they are read again, up to its limit; what is in use stays."""
         [(usual,)] = connection.exec_driver_sql("select current_setting('memory_limit')")
@@ -95,6 +112,8 @@ class DuckDB(Words):
         kind, said = type(error).__name__, str(error)
         if kind == "TransactionException":
             return Conflict()
+        if kind == "InterruptException":
+            return Cancelled("the warehouse was interrupted", do="nothing: run it again")
         if "Could not set lock" in said:
             return held()
         if "read-only mode" in said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -115,6 +116,10 @@ class Postgres(Words):
     def impatient(self) -> tuple[str, str]:
         """It would wait for as long as the other transaction is open."""
         return "set lock_timeout = '100ms'", "set lock_timeout = default"
+
+    def bounding(self, most: timedelta) -> tuple[str, str]:
+        """Its own time-out; after the block that of the role counts again."""
+        return f"set statement_timeout = {most // timedelta(milliseconds=1)}", "reset statement_timeout"
 
     def shut(self, error: BaseException) -> Exception:
         """Sign-in, network, database."""

@@ -9,8 +9,8 @@ import re
 from typing import Any
 
 from audiences import mask
-from audiences.errors import Deferred, WarehouseError
-from audiences.warehouse.words import APART, Conflict, literal, quoted
+from audiences.errors import WarehouseError
+from audiences.warehouse.words import APART, Cancelled, Conflict, literal, quoted
 
 # Two writers met, or made the same thing at once: serialization_failure, deadlock_detected, lock_not_available;
 # unique_violation (of the catalogue: our tables have no constraint), duplicate_table, duplicate_schema, and
@@ -44,7 +44,7 @@ def refusal(error: Any, schema: str, role: str) -> Exception:
     if state == READ_ONLY:
         return WarehouseError("the warehouse is read-only", do=f"let the worker write its schema; or {APART}")
     if state == CANCELLED:
-        return Deferred(
+        return Cancelled(
             "the warehouse has cancelled a statement",
             do=f"give the role {role} more time (its statement_timeout), or make the audience's query faster",
         )

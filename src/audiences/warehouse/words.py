@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 from sqlalchemy import Connection, Engine
@@ -24,6 +26,10 @@ class Conflict(Deferred):
         super().__init__(
             "another session of the warehouse changes what this run needs", do="nothing: run it again in a minute"
         )
+
+
+class Cancelled(Deferred):
+    """The engine broke a statement off, for it took too long or someone told it to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,14 @@ class Words(ABC):
 
     def relieve(self, connection: Connection) -> None:
         """Let go of memory that the engine keeps unasked."""
+
+    def bounding(self, most: timedelta) -> tuple[str, str]:
+        """Statements before and after those that the engine must break off where they take longer."""
+        return "", ""
+
+    def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
+        """One of these, where the engine breaks off nothing by itself. `refusal` makes of it a Cancelled."""
+        return nullcontext()
 
     def impatient(self) -> tuple[str, str]:
         """Statements before and after one that must not wait for another worker."""
