@@ -14,10 +14,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 from __future__ import annotations
 
-import base64
-import hmac
 import ipaddress
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -26,7 +23,7 @@ import httpx
 import orjson
 from pydantic import AfterValidator, SecretStr
 
-from audiences import BatchRefused, Chosen, Limits, Member, Proof, Receipt, Unanswered
+from audiences import BatchRefused, Chosen, Limits, Member, Proof, Receipt, Unanswered, signed, signing_key
 
 
 def _url(value: SecretStr) -> SecretStr:
@@ -52,18 +49,8 @@ def _loopback(host: str) -> bool:
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    if not 24 <= len(_key(value)) <= 64:
-        raise ValueError("it must be whsec_ and the base64 of 24 to 64 random bytes")
+    signing_key(value.get_secret_value())
     return value
-
-
-def _key(secret: SecretStr) -> bytes:
-    """The bytes that sign; none where the secret is not as it should be."""
-    prefix, _, text = secret.get_secret_value().strip().partition("_")
-    try:
-        return base64.b64decode(text, validate=True) if prefix == "whsec" else b""
-    except ValueError:
-        return b""
 
 
 class Webhook(Chosen):
@@ -97,13 +84,7 @@ class Webhook(Chosen):
         return _receipt(answer, members)
 
     def _signed(self, name: str, body: bytes) -> Mapping[str, str]:
-        """The headers of one attempt: receivers turn away a signature that is minutes old."""
-        now = str(int(time.time()))
-        mac = hmac.digest(_key(self.settings.secret), f"{name}.{now}.".encode() + body, "sha256")
-        return {
-            "webhook-timestamp": now,
-            "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
-        }
+        return signed(signing_key(self.settings.secret.get_secret_value()), name, body)
 
 
 def _receipt(answer: httpx.Response, members: Sequence[Member]) -> Receipt:

@@ -33,6 +33,7 @@ FLOORS: tuple[set[str], ...] = (
         "portable",
         "ranges",
         "revision",
+        "signature",
         "span",
     },
     {"verbs"},

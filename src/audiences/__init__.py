@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audiences.journal import Journal, supplant
     from audiences.member import Member, Receipt
     from audiences.property import ByProperty, Change, Mark
+    from audiences.signature import signed, signing_key
     from audiences.tracking import ByIdentify
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "ServiceAccount",
     "Unanswered",
     "ident_sql",
+    "signed",
+    "signing_key",
     "supplant",
 ]
 
@@ -62,6 +65,7 @@ _ROOMS = {
     "journal": ("Journal", "supplant"),
     "member": ("Member", "Receipt"),
     "property": ("ByProperty", "Change", "Mark"),
+    "signature": ("signed", "signing_key"),
     "tracking": ("ByIdentify",),
 }
 

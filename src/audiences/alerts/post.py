@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ from typing import Any, Protocol
 import httpx
 import orjson
 
-from audiences import http, mask
+from audiences import http, mask, signature
 from audiences.alerts.alert import Alert
 from audiences.connector import Limits
 from audiences.errors import AudienceError, BatchRefused, DeliveryError
@@ -119,12 +117,9 @@ class Hook:
         """Its id, by which a receiver drops what comes twice, and the signature of this attempt."""
         [alert] = alerts
         whole = f"{alert.subject} {alert.concern} {alert.state} {alert.at}"
-        name, now = f"msg_{hashlib.sha256(whole.encode()).hexdigest()[:24]}", str(int(time.time()))
-        found = {"webhook-id": name, "webhook-timestamp": now}
-        if self.key:
-            mac = hmac.digest(self.key, f"{name}.{now}.".encode() + body, "sha256")
-            found["webhook-signature"] = f"v1,{base64.b64encode(mac).decode()}"
-        return found
+        name = f"msg_{hashlib.sha256(whole.encode()).hexdigest()[:24]}"
+        unsigned = {"webhook-timestamp": str(int(time.time()))}
+        return {"webhook-id": name, **(signature.signed(self.key, name, body) if self.key else unsigned)}
 
 
 def _escaped(text: str) -> str:

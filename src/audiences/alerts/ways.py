@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -11,7 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpx
 from pydantic import SecretStr
 
-from audiences import cron
+from audiences import cron, signature
 from audiences.alerts.mail import Mail, Server, Tls
 from audiences.alerts.post import Hook, Post, Slack
 from audiences.alerts.told import Way
@@ -111,14 +110,10 @@ def _parts(variable: str, text: str) -> SplitResult:
 
 def _key(secret: str) -> bytes:
     """The bytes that sign; none without a secret."""
-    prefix, _, text = secret.partition("_")
     try:
-        key = base64.b64decode(text, validate=True)
+        return signature.signing_key(secret) if secret else b""
     except ValueError:
-        key = b""
-    if secret and not (prefix == "whsec" and 24 <= len(key) <= 64):
-        raise DefinitionError(
-            f"{SECRET} is not whsec_ and the base64 of 24 to 64 random bytes",
-            do="make one: echo whsec_$(openssl rand -base64 32)",
-        )
-    return key
+        pass
+    raise DefinitionError(
+        f"{SECRET} is not {signature.SECRET_RULE}", do="make one: echo whsec_$(openssl rand -base64 32)"
+    )
