@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from audiences.cli.serve import Office
+from audiences.cli.session import Session
+from audiences.cli.signals import Signals
+from audiences.schedule import timetable
+from audiences.schedule.turn import Turns
 from prompt import Project, answering
 
 ENOUGH = 60  # seconds
+DAYS = timedelta(days=2)  # until it is due
 PEOPLE = [(number, f"p{number}@x", number) for number in range(6)]
 
 
@@ -171,3 +180,40 @@ def test_a_signal_lets_what_is_in_flight_finish(project):
     assert 0 < sent < 6
     assert after.code == 0
     assert sorted(keys) == [str(number) for number, *_ in PEOPLE]  # nobody twice
+
+
+def test_nothing_is_held_while_nothing_is_due(tmp_path, engine):
+    """
+    Between two turns no session is left at the warehouse's server, and its file is open to nobody, so that another
+    process may have it; the state database is in no transaction.
+    """
+    project = Project(tmp_path, engine)
+    project.people(*PEOPLE)
+    states = engine.alone() if engine.name == "postgresql" else project.state_url
+    with (project.folder / ".env").open("a") as env:
+        env.write(f"AUDIENCES_STATE_URL={states.render_as_string(hide_password=False)}\n")
+    session = Session(project.folder)
+    with Signals(60.0) as signals, session.state() as known:
+        turns = Turns(known, Office(session, known, signals).hired, signals.stopped, lambda: datetime.now(UTC) + DAYS)
+        [(audience, bindings)] = session.chosen().audiences
+        timetable.begin(known, [audience], datetime.now(UTC))
+
+        [result] = turns.take(audience, bindings)
+
+        assert result.outcome == "delivered"
+        assert not held(project, states)
+
+
+def held(project, states):
+    """What is held, by this process or at its server, which takes its moment to see a session end."""
+    if project.engine.name == "duckdb":
+        project.apart()
+        return [link for fd in Path("/proc/self/fd").iterdir() if "w.duckdb" in (link := os.path.realpath(fd))]
+    others = (
+        "select datname, state, query from pg_stat_activity where pid <> pg_backend_pid() and"
+        f" (datname = current_database() or (datname = '{states.database}' and state <> 'idle'))"
+    )
+    end = time.monotonic() + 5
+    while (found := project.sql(others)) and time.monotonic() < end:
+        time.sleep(0.01)
+    return found
