@@ -15,7 +15,7 @@ from audiences.errors import UnsafePlan
 from audiences.identity import Form
 from audiences.terms import Terms
 from audiences.warehouse import Warehouse
-from world import HEADER, World
+from world import HEADER, World, bare
 
 NAME, TABLE = "team.webhook", "team__webhook"
 TERMS = Terms(TABLE, ("id",), {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
@@ -324,7 +324,7 @@ class Newcomer:
 
     def watch(self, worker, receiver):
         def made(_connection, _cursor, statement, *_):
-            if statement.startswith("create table") and "outbox_" in statement:
+            if bare(statement).startswith("create table") and "outbox_" in statement:
                 self.world.sql("insert into people values (9, 'late@x', 0)")
 
         event.listen(worker.warehouse.engine, "after_cursor_execute", made)

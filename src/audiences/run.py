@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -28,9 +29,10 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
 
     None is begun after the worker was told to stop; such a sync has no result.
     """
-    run = uuid.uuid4().hex[:12]
+    run, commit = uuid.uuid4().hex[:12], revision.of(audience.path) or worker.commit
     with (
         structlog.contextvars.bound_contextvars(audience=audience.name),
+        worker.warehouse.labelled(_label(audience.name, commit)),
         worker.stage("audience", audience=audience.name) as told,
     ):
         try:
@@ -40,18 +42,26 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
                     types = worker.warehouse.described(audience.select)
                     readers = 0 if stale else len(bindings)
                     source = stack.enter_context(staged(worker.warehouse, audience, readers, run, types))
-                return [
-                    _sync(worker, audience, binding, source, types, stale) for binding in bindings if not worker.stop()
-                ]
+                run_one = partial(_sync, worker, audience, source=source, types=types, stale=stale, commit=commit)
+                return [run_one(binding) for binding in bindings if not worker.stop()]
         except AudienceError as error:
             told.fails(error)
-            return failed(worker.state, audience, bindings, error, worker.commit)
+            return _failed(worker.state, audience, bindings, error, commit)
 
 
 def failed(
     state: State, audience: Audience, bindings: Sequence[Binding], error: AudienceError, commit: str | None = None
 ) -> list[Result]:
-    """What becomes of syncs that could not begin, noted where the state database is there to note it."""
+    """What becomes of syncs that could not begin, noted where the state database is there to note it.
+
+    commit: of the definitions, where git does not tell
+    """
+    return _failed(state, audience, bindings, error, revision.of(audience.path) or commit)
+
+
+def _failed(
+    state: State, audience: Audience, bindings: Sequence[Binding], error: AudienceError, commit: str | None
+) -> list[Result]:
     results = [Result(each, error=error) for each in bindings]
     with suppress(WarehouseError):
         for each in results:
@@ -61,9 +71,13 @@ def failed(
 
 
 def _begun(state: State, audience: Audience, binding: Binding, commit: str | None) -> str:
-    """A run that has begun; its id. commit: of the definitions, where git does not tell."""
-    found = revision.of(audience.path) or commit
-    return runs.begin(state, binding.sync.name, audience.fingerprint, found, audience.select)
+    """A run that has begun; its id."""
+    return runs.begin(state, binding.sync.name, audience.fingerprint, commit, audience.select)
+
+
+def _label(name: str, commit: str | None, run: str = "") -> str:
+    """What the warehouse is told of whose its statements are. run: as the state database names it"""
+    return " ".join([name, *(["run", run] if run else []), *(["commit", commit] if commit else [])])
 
 
 def _stale(worker: Worker, audience: Audience) -> StaleSource | None:
@@ -78,12 +92,14 @@ def _sync(
     source: str,
     types: Mapping[str, str],
     stale: StaleSource | None,
+    commit: str | None,
 ) -> Result:
     name = binding.sync.name
     before = runs.last(worker.state, name)
-    begun = _begun(worker.state, audience, binding, worker.commit)
+    begun = _begun(worker.state, audience, binding, commit)
     with (
         structlog.contextvars.bound_contextvars(sync=name, run=begun),
+        worker.warehouse.labelled(_label(name, commit, begun)),
         worker.stage("run", audience=audience.name, sync=name, run=begun) as told,
     ):
         result = _stepped(Steps(worker, audience, binding, source, dict(types), begun, stale))

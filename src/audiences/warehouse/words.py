@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -13,7 +14,8 @@ from typing import ClassVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
-from audiences.errors import Deferred, DefinitionError
+from audiences import span
+from audiences.errors import Deferred, DefinitionError, WarehouseError
 
 PARTS = "text, whole numbers, booleans, dates, timestamps without a zone, UUIDs"  # what a key of several columns takes
 APART = "let it only read, with the ledger on its own disk: AUDIENCES_LEDGER_URL=duckdb:////path/to/ledger.duckdb"
@@ -30,6 +32,21 @@ class Conflict(Deferred):
 
 class Cancelled(Deferred):
     """The engine broke a statement off, for it took too long or someone told it to."""
+
+
+@contextmanager
+def overdue(most: timedelta) -> Iterator[None]:
+    """Raise WarehouseError, with the way out, where a statement of this block was broken off for it took so long."""
+    begun = time.monotonic()
+    try:
+        yield
+    except Cancelled:
+        if time.monotonic() - begun < most.total_seconds():  # by someone else
+            raise
+        raise WarehouseError(
+            f"the warehouse took longer than the {span.said(most)} that [limits] allows, and was stopped",
+            do="make the audience's query faster, or raise timeout under [limits]",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
