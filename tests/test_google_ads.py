@@ -87,6 +87,13 @@ def test_an_upload_is_as_documented(dialogue, far, speak):
     }
 
 
+def test_a_number_with_dashes_is_the_same(far, speak):
+    """
+    Google Ads shows the numbers of accounts with dashes, and its API takes them without.
+    """
+    assert speak(settings={"GOOGLE_ADS_ACCOUNT_ID": "123-456-7890"}).prepare(far.list) in far.lists
+
+
 def test_a_removal_speaks_of_no_consent(dialogue, far, speak):
     """
     A removal has neither consent nor terms, and needs none at Google.

@@ -48,7 +48,7 @@ class Sandbox:
         self.settings = {
             "GOOGLE_ADS_CLIENT_EMAIL": "worker@project.example.com",
             "GOOGLE_ADS_PRIVATE_KEY": private_key(),
-            "GOOGLE_ADS_ACCOUNT_ID": "123-456-7890",
+            "GOOGLE_ADS_ACCOUNT_ID": ACCOUNT,
             "GOOGLE_ADS_LOGIN_ACCOUNT_ID": MANAGER,
         }
         self.options = {}  # of the sync
