@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import DefinitionError, Member
+from audiences import DefinitionError, Form, Member
 from audiences.errors import CredentialsRefused
 from dialogue import delivered, documented, fixtures
 
@@ -178,4 +178,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("airship", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.airship"].identity == {"named_user_id": "exact"}
+    assert found.bindings["team.airship"].identity == {"named_user_id": Form.EXACT}

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from audiences import Member
+from audiences import Form, Member
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError, Unanswered
 from dialogue import delivered, documented, first, fixtures
 
@@ -226,4 +226,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("amplitude", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.amplitude"].identity == {"user_id": "exact"}
+    assert found.bindings["team.amplitude"].identity == {"user_id": Form.EXACT}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from audiences import book, steps
+from audiences import book, dispatch
 from audiences.book import PAUSE, SHARE, WINDOW, Book
 from world import World
 
@@ -43,7 +43,7 @@ def test_checkpoints_on_the_way(tmp_path, engine, monkeypatch):
     def slow(*given, **named):
         return Book(*given, **named, clock=lambda: now[0])
 
-    monkeypatch.setattr(steps, "Book", slow)
+    monkeypatch.setattr(dispatch, "Book", slow)
     world.receiver.after = minute
     world.killed_in_call(4)
 

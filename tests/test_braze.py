@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member
+from audiences import BatchRefused, Form, Member
 from audiences.errors import CredentialsRefused, DefinitionError, Unanswered
 from dialogue import answering, delivered, documented, fixtures
 
@@ -240,4 +240,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("braze", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.braze"].identity == {"external_id": "exact"}
+    assert found.bindings["team.braze"].identity == {"external_id": Form.EXACT}

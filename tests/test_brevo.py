@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import Member
+from audiences import Form, Member
 from audiences.errors import Deferred, DefinitionError, DeliveryError
 from dialogue import documented, fixtures
 
@@ -263,4 +263,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("brevo", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.brevo"].identity == {"email": "caseless"}
+    assert found.bindings["team.brevo"].identity == {"email": Form.CASELESS}

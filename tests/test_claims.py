@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from audiences import cli
@@ -170,22 +171,23 @@ def test_a_kind_of_several_columns(tmp_path, engine):
     assert (plan.added, plan.nameless) == (1, 2)
 
 
-def test_no_plain_identifier_leaves_the_warehouse(ads, capsys):
+def test_no_plain_identifier_leaves_the_warehouse(ads):
     """
     Whoever is added, refused, changed or removed: the worker's own files, its log and the wire hold hashes alone.
     """
-    ads.customers((1, "plain.one@example.com", "030 1234567", 1), (2, "plain.two@", "030 12", 1))
-    ads.sync()
-    ads.customers((1, "plain.three@example.com", "030 7654321", 1))
-    ads.sync()
-    ads.customers((3, "plain.four@example.com", None, 1))
-    ads.sync()
+    with structlog.testing.capture_logs() as log:
+        ads.customers((1, "plain.one@example.com", "030 1234567", 1), (2, "plain.two@", "030 12", 1))
+        ads.sync()
+        ads.customers((1, "plain.three@example.com", "030 7654321", 1))
+        ads.sync()
+        ads.customers((3, "plain.four@example.com", None, 1))
+        ads.sync()
     # All but the project itself, which holds nobody, and the warehouse, where that is a file.
     ours = {ads.folder / ".env", *(ads.folder / "audiences").iterdir(), *(ads.folder / "connectors").rglob("*")}
     files = [
         path for path in {*ads.folder.rglob("*")} - ours if path.is_file() and not path.name.startswith("w.duckdb")
     ]
-    told = b"".join([*(path.read_bytes() for path in files), *ads.receiver.wire, capsys.readouterr().out.encode()])
+    told = b"".join([*(path.read_bytes() for path in files), *ads.receiver.wire, repr(log).encode()])
 
     assert ads.state_file in files
     assert len(ads.receiver.asked) == 9

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import DefinitionError, Member
+from audiences import DefinitionError, Form, Member
 from dialogue import delivered, documented, fixtures
 
 ADA, ZOE = "user/1", "user/2"
@@ -129,4 +129,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("clevertap", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.clevertap"].identity == {"identity": "exact"}
+    assert found.bindings["team.clevertap"].identity == {"identity": Form.EXACT}

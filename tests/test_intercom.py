@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import Member
+from audiences import Form, Member
 from audiences.errors import CredentialsRefused, DefinitionError
 from dialogue import ADA, ZOE, delivered, documented, fixtures, told
 
@@ -243,4 +243,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("intercom", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.intercom"].identity == {"external_id": "exact"}
+    assert found.bindings["team.intercom"].identity == {"external_id": Form.EXACT}

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member
+from audiences import BatchRefused, Form, Member
 from audiences.errors import Deferred, DefinitionError, DeliveryError
 from dialogue import SHOWN, documented, fixtures
 from world import HEADER, World
@@ -313,4 +313,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("klaviyo", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.klaviyo"].identity == {"email": "caseless"}
+    assert found.bindings["team.klaviyo"].identity == {"email": Form.CASELESS}

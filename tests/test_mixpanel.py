@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member, Unanswered
+from audiences import BatchRefused, Form, Member, Unanswered
 from audiences.errors import Deferred, DefinitionError, DeliveryError
 from dialogue import SHOWN, documented, fixtures
 from world import HEADER, World
@@ -335,4 +335,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("mixpanel", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.mixpanel"].identity == {"distinct_id": "exact"}
+    assert found.bindings["team.mixpanel"].identity == {"distinct_id": Form.EXACT}

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import Member
+from audiences import Form, Member
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError
 from dialogue import delivered, documented, first, fixtures
 
@@ -172,4 +172,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("moengage", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.moengage"].identity == {"uid": "exact"}
+    assert found.bindings["team.moengage"].identity == {"uid": Form.EXACT}

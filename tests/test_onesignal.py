@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import DefinitionError, Member
+from audiences import DefinitionError, Form, Member
 from audiences.errors import CredentialsRefused, Deferred, Unanswered
 from dialogue import answering, documented, first, fixtures
 
@@ -210,4 +210,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("onesignal", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.onesignal"].identity == {"external_id": "exact"}
+    assert found.bindings["team.onesignal"].identity == {"external_id": Form.EXACT}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member
+from audiences import BatchRefused, Form, Member
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError, Unanswered
 from dialogue import answering, delivered, documented, fixtures
 
@@ -222,4 +222,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("pendo", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.pendo"].identity == {"visitor_id": "exact"}
+    assert found.bindings["team.pendo"].identity == {"visitor_id": Form.EXACT}

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from audiences import BatchRefused, Member
+from audiences import BatchRefused, Form, Member
 from audiences.errors import DefinitionError, DeliveryError
 from dialogue import documented, fixtures
 
@@ -277,4 +277,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("sendgrid", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.sendgrid"].identity == {"email": "caseless"}
+    assert found.bindings["team.sendgrid"].identity == {"email": Form.CASELESS}

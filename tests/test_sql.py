@@ -261,7 +261,7 @@ def test_a_name_that_would_be_cut_is_refused(database):
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("nowhere", "none that SQLAlchemy knows"), ("odd://h/d", "none that"), ("mysql+pymysql://h/d", "not installed")],
+    [("nowhere", "none that SQLAlchemy knows"), ("odd://h/d", "none that"), ("mysql+mysqldb://h/d", "not installed")],
 )
 def test_a_url_that_is_none_is_said(sqlite, url, words):
     """

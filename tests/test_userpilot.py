@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from audiences import Member
+from audiences import Form, Member
 from audiences.errors import CredentialsRefused, Deferred, DefinitionError
 from dialogue import documented, fixtures
 
@@ -169,4 +169,4 @@ def test_the_manual_is_right(tmp_path):
     found = documented("userpilot", tmp_path)
 
     assert not found.errors
-    assert found.bindings["team.userpilot"].identity == {"user_id": "exact"}
+    assert found.bindings["team.userpilot"].identity == {"user_id": Form.EXACT}
