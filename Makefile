@@ -71,7 +71,7 @@ lock: | $(UV) ## write the lock files anew from pyproject.toml, and those beside
 	@$(COMPILE) pyproject.toml --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	@$(foreach name,$(SDKS),$(COMPILE) tests/sdk/$(name).py --output-file tests/sdk/$(name).lock;)
 	@$(foreach name,$(NORMALISERS),$(COMPILE) tests/normalisers/$(name).py --output-file tests/normalisers/$(name).lock;)
-	@$(foreach name,$(APART),$(COMPILE) tests/apart/$(name).in --constraints requirements-dev.lock --output-file tests/apart/$(name).lock;)
+	@$(foreach name,$(APART),$(COMPILE) pyproject.toml --all-extras --group test tests/apart/$(name).in $(patsubst %,--override %,$(wildcard tests/apart/$(name).override)) --output-file tests/apart/$(name).lock;)
 
 clean: ## remove what make has made
 	rm -rf .venv .venv-apart .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -94,8 +94,7 @@ clean: ## remove what make has made
 
 .venv-apart/%/ready: tests/apart/%.lock .venv/ready
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
-	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python requirements-dev.lock $<
-	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(@D)/bin/python --editable .
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@
 
 $(UV):

@@ -14,7 +14,7 @@ from audiences.errors import Held, WarehouseError
 from audiences.warehouse.duckdb import NAMING, DuckDB
 from audiences.warehouse.words import Conflict, quoted
 
-MEMORY = "160MB"  # of the engine, beyond which it spills; ?memory_limit=… in the URL says otherwise
+MEMORY = "200MB"  # of the engine, beyond which it spills; ?memory_limit=… in the URL says otherwise
 
 
 class Ledger(DuckDB):

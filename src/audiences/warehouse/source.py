@@ -96,16 +96,17 @@ class Driven(Source):
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         engine = self.engine()
+        errors = (DBAPIError, engine.dialect.loaded_dbapi.Error)  # those of a driver's own cursor are not wrapped
         try:
             try:
                 connection = engine.connect()
-            except DBAPIError as error:
-                raise self.shut(error.orig or error) from None
+            except errors as error:
+                raise self.shut(getattr(error, "orig", None) or error) from None
             with connection:
                 self.greet(connection)
                 yield connection
-        except DBAPIError as error:
-            raise self.refusal(error.orig or error) from None
+        except errors as error:
+            raise self.refusal(getattr(error, "orig", None) or error) from None
         finally:
             engine.dispose()
 

@@ -12,6 +12,7 @@ from audiences.warehouse.sources.clickhouse import ClickHouseSource
 from audiences.warehouse.sources.duckdb import DuckDBSource
 from audiences.warehouse.sources.mysql import MySQLSource
 from audiences.warehouse.sources.postgres import PostgresSource
+from audiences.warehouse.sources.snowflake import SnowflakeSource
 from audiences.warehouse.sources.sqlite import SQLiteSource
 
 SOURCES: Mapping[str, type[Source]] = {
@@ -19,6 +20,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "duckdb": DuckDBSource,
     "mariadb": MySQLSource,
     "mysql": MySQLSource,
+    "snowflake": SnowflakeSource,
     "sqlite": SQLiteSource,
     "postgresql": PostgresSource,
     "postgres": PostgresSource,

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -56,12 +55,9 @@ class DuckDBSource(Driven):
     def streamed(self, connection: Connection, statement: str) -> Iterator[Sequence[Sequence[Any]]]:
         """By the driver itself: the dialect reads JSON into objects, whose numbers would be written anew."""
         driver: Any = connection.connection.driver_connection
-        try:
-            cursor = driver.execute(statement)
-            while rows := cursor.fetchmany(ROWS):
-                yield rows
-        except duckdb.Error as error:
-            raise self.refusal(error) from None
+        cursor = driver.execute(statement)
+        while rows := cursor.fetchmany(ROWS):
+            yield rows
 
     def refusal(self, error: Any) -> Exception:
         """By the class of the error."""
