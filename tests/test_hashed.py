@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import httpx
 import pytest
@@ -130,6 +130,34 @@ def test_a_mistake_of_the_syncs_is_named(send, options, what, do):
 
     assert what in refused.value.what
     assert do in refused.value.do
+
+
+class Asking(Billboard):
+    """A platform that asks for a consent."""
+
+    consents = frozenset({"ads"})
+
+    class Options(Billboard.Options):
+        ads: Literal["granted"] | None = None
+
+
+@pytest.mark.parametrize(
+    ("send", "options", "what"),
+    [
+        (["email"], {}, "nothing says who has given the consent ads"),
+        (["email", "ads"], {"ads": "granted"}, "said twice"),
+    ],
+)
+def test_a_consent_is_said_once(send, options, what):
+    """
+    A platform's consent is said by a column, or by the section for everyone: not by both, and never taken for granted.
+    """
+    with pytest.raises(DefinitionError, match=what) as refused:
+        Asking(None, Asking.Options(**options), None, send)
+
+    assert 'write ads = "granted" in the section' in refused.value.do
+    assert Asking.consented(Asking.Options(ads="granted"), ["email"]) == ()
+    assert Asking.consented(Asking.Options(), ["email", "ads"]) == ("ads",)
 
 
 def test_one_kind_never_changes_the_identifiers_of_another():

@@ -81,7 +81,7 @@ class Abroad:
         )
         coded = f"substr({text}, 1, {len(self.code)}) = '{self.code}' and length({text}) > {self.longest}"
         return (
-            f"case when {text} = '' or substr({text}, 1, 1) = '+' then {text}{starts}"
+            f"case when substr({text}, 1, 1) in ('', '+') then {text}{starts}"
             f" when {coded} then '+' || {text} else '+{self.code}' || {text} end"
         )
 
