@@ -11,6 +11,7 @@ from audiences.audience import Audience
 from audiences.changes import Changes, Refresh
 from audiences.claims import Asked, claims
 from audiences.control import Control
+from audiences.digests import digests, kept, named
 from audiences.errors import DefinitionError
 from audiences.hashed import Hashed
 from audiences.project import Binding
@@ -27,13 +28,13 @@ def asked(warehouse: Warehouse, audience: Audience, binding: Binding, source: st
     send = {name: column(audience, wanted, types) for name, wanted in binding.sync.send.items()}
     if not issubclass(binding.connector, Hashed):
         return Asked(source, types, key, send)
-    if warehouse.source:
-        raise DefinitionError(
-            f"{binding.sync.connector} is sent hashed identifiers; a ledger on the worker's disk would keep them plain",
-            do="let the worker write a schema of the warehouse: unset AUDIENCES_LEDGER_URL; or leave the sync out",
-        )
     consents = binding.connector.consented(binding.options, tuple(send))
     kinds = binding.connector.sent_kinds(binding.options, tuple(send))
+    if warehouse.source:
+        made = {field: named(binding.sync, field) for field in send}
+        hashed = digests([binding], types)
+        send = {field: made[field] if made[field] in hashed else wanted for field, wanted in send.items()}
+        types, kinds = {**types, **dict.fromkeys(hashed, warehouse.words.text)}, kept(binding, kinds)
     return claims(warehouse.words, Asked(source, types, key, send, consents), kinds)
 
 

@@ -19,6 +19,7 @@ from audiences.member import Member
 from audiences.normal import HEX, MARK, Rule
 
 NOTHING = (None, "")
+UNFIT = "unfit:"  # of a value that was to be hashed on its way here and cannot be
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Hashed(Connector):
         """The identifying fields that are sent. The warehouse gives them in normal form: they compare as they are."""
         cls.consented(options, send)
         found = cls.sent_kinds(options, send)
-        return {name: Form("exact", label=name) for name in sorted(_rules(found).keys() & {*send})}
+        return {name: Form("exact", label=name) for name in sorted(rules_of(found).keys() & {*send})}
 
     @classmethod
     def consented(cls, options: Any, send: Sequence[str]) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ class Hashed(Connector):
             raise DefinitionError(
                 "nothing that is sent identifies a member to this connector", do=_add(cls.kinds.values())
             )
-        rules = _rules(found)
+        rules = rules_of(found)
         if alone := sorted(cls.identified_by & {*send} - rules.keys()):
             with_it = [kind for kind in cls.kinds.values() if alone[0] in kind.fields]
             raise DefinitionError(f"{alone[0]} alone identifies nobody", do=_add(with_it))
@@ -155,6 +156,8 @@ def _values(kind: Kind, fields: Mapping[str, object], hashed: Sequence[str]) -> 
 
 
 def _sent(rule: Rule, text: str, hashed: bool) -> str:
+    if reason := why(text):
+        raise ValueError(reason)
     # What leaves may have been sent before the sync said otherwise of the column: only the mark is sure.
     if rule.hashed and (text.startswith(MARK) or (hashed and len(text) == 64)):
         return HEX.sent(text)
@@ -181,7 +184,7 @@ def _ruled(kind: Kind, options: Any, hashed: Sequence[str]) -> Kind:
     return replace(kind, rules=tuple(HEX if name in hashed else rule for name, rule in pairs))
 
 
-def _rules(kinds: Mapping[str, Kind]) -> dict[str, Rule]:
+def rules_of(kinds: Mapping[str, Kind]) -> dict[str, Rule]:
     """Field -> its rule."""
     return {field: rule for kind in kinds.values() for field, rule in zip(kind.fields, kind.rules, strict=True)}
 
@@ -192,3 +195,13 @@ def _add(kinds: Iterable[Kind]) -> str:
 
 def _needed(kind: Kind) -> tuple[str, ...]:
     return tuple(name for name in kind.fields if name not in kind.optional)
+
+
+def unfit(reason: str) -> str:
+    """What is kept for such a value. In hex: as a value of the member's the reason would be masked where it is told."""
+    return f"{UNFIT}{reason.encode().hex()}"
+
+
+def why(text: str) -> str:
+    """The reason in what is kept for such a value; '' for any other."""
+    return bytes.fromhex(text.removeprefix(UNFIT)).decode() if text.startswith(UNFIT) else ""

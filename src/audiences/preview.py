@@ -17,7 +17,7 @@ from audiences.warehouse import Warehouse
 def preview(warehouse: Warehouse, audience: Audience, binding: Binding, now: datetime) -> tuple[Plan, Changes]:
     """The plan of a sync as it would be now, and the comparison behind it: no lease, no schema, no table, no call."""
     types = warehouse.described(audience.select)
-    source = stage.looked(warehouse, audience, stage.needed(audience, types))
+    source = stage.looked(warehouse, audience, binding, types)
     asked = compare.asked(warehouse, audience, binding, source, types)
     table = rename.known_as(warehouse, binding.sync)
     known = control.read(warehouse, table)

@@ -40,7 +40,7 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
                 with worker.stage("evaluate"), worker.warehouse.bounded(audience.timeout):
                     stale = _stale(worker, audience)  # before it is read: a load in between makes no old data new
                     types = worker.warehouse.described(audience.select)
-                    readers = 0 if stale else len(bindings)
+                    readers = () if stale else bindings
                     source = stack.enter_context(staged(worker.warehouse, audience, readers, run, types))
                 run_one = partial(_sync, worker, audience, source=source, types=types, stale=stale, commit=commit)
                 return [run_one(binding) for binding in bindings if not worker.stop()]

@@ -4,44 +4,54 @@ the warehouse is only read, so that its rows come to the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from audiences.audience import Audience
+from audiences.digests import digests, named
+from audiences.project import Binding
 from audiences.warehouse import Warehouse, quoted
 
 
 @contextmanager
-def staged(warehouse: Warehouse, audience: Audience, readers: int, run: str, types: Mapping[str, str]) -> Iterator[str]:
-    """The SQL that gives the audience's rows to `readers` syncs of one run; none: nobody will read it.
+def staged(
+    warehouse: Warehouse, audience: Audience, readers: Sequence[Binding], run: str, types: Mapping[str, str]
+) -> Iterator[str]:
+    """The SQL that gives the audience's rows to these syncs of one run; none: nobody will read it.
 
     types: column of its query -> type
 
     Writing an audience down costs more than comparing it, so one reader gets the query. The table is a temporary one:
     it goes with the connection, also where this process is killed.
     """
-    if readers < (1 if warehouse.source else 2):
+    if len(readers) < (1 if warehouse.source else 2):
         yield audience.select
         return
     name = quoted(f"staged_{run}")
-    warehouse.land(name, audience.select, needed(audience, types))
+    _land(warehouse, name, audience, readers, types)
     yield f"select * from {name}"
     warehouse.run(f"drop table {name}")  # not where the block raised: it goes with the connection
 
 
-def looked(warehouse: Warehouse, audience: Audience, types: Mapping[str, str]) -> str:
-    """The SQL that gives these columns of the audience's rows to a command that only looks, until it looks again."""
+def looked(warehouse: Warehouse, audience: Audience, binding: Binding, types: Mapping[str, str]) -> str:
+    """The SQL that gives the audience's rows to a command that only looks at a sync, until it looks again."""
     if warehouse.source is None:
         return audience.select
-    warehouse.land("looked", audience.select, types)
+    _land(warehouse, "looked", audience, [binding], types)
     return "select * from looked"
 
 
-def needed(audience: Audience, types: Mapping[str, str]) -> dict[str, str]:
-    """The columns of the key and of the syncs that are not paused, in the query's own spelling.
+def _land(
+    warehouse: Warehouse, table: str, audience: Audience, readers: Sequence[Binding], types: Mapping[str, str]
+) -> None:
+    """Write down the columns of the key and of what these syncs send, in the query's own spelling.
 
     One that the query does not return is named by the sync that wants it.
     """
-    columns = {*audience.key, *(column for sync in audience.syncs if not sync.paused for column in sync.send.values())}
+    made = digests(readers, types) if warehouse.source else {}
+    columns = {*audience.key}
+    for sync in (each.sync for each in readers):
+        columns |= {column for field, column in sync.send.items() if named(sync, field) not in made}
     wanted = {column.casefold() for column in columns}
-    return {column: kind for column, kind in types.items() if column.casefold() in wanted}
+    found = {column: kind for column, kind in types.items() if column.casefold() in wanted}
+    warehouse.land(table, audience.select, found, {name: (each.column, each.of) for name, each in made.items()})

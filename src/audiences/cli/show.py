@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audiences import span, stage
+from audiences import span
 from audiences.audience import Audience
 from audiences.cli import output
 from audiences.cli.plan import masked
@@ -90,7 +90,6 @@ def members(warehouse: Warehouse, audience: Audience) -> tuple[int, list[str]]:
     """How many the query returns now, and the first of them, masked."""
     with warehouse.bounded(audience.timeout):
         types = warehouse.described(audience.select)
-        source = stage.looked(warehouse, audience, types)
-        [(size,)] = warehouse.run(f"select count(*) from (\n{source}\n) as q")
-        rows = warehouse.run(f"select * from (\n{source}\n) as q limit {FEW}")
+        [(size,)] = warehouse.asked(f"select count(*) from (\n{audience.select}\n) as q")
+        rows = warehouse.asked(f"select * from (\n{audience.select}\n) as q limit {FEW}")
     return size, [masked(dict(zip(types, row, strict=True))) for row in rows]

@@ -168,7 +168,7 @@ def asked(session: Session, warehouse: Warehouse, sync: str, keys: Collection[st
     try:
         with warehouse.bounded(audience.timeout):
             types = warehouse.described(audience.select)
-            source = stage.looked(warehouse, audience, stage.needed(audience, types))
+            source = stage.looked(warehouse, audience, binding, types)
             read = compare.asked(warehouse, audience, binding, source, types)
             key, _ = warehouse.words.key(read.key, read.types)
             sent = {name: warehouse.words.taken(column, read.types[column]) for name, column in read.send.items()}

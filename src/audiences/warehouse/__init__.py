@@ -5,10 +5,11 @@ Where it is only read, as a `source`, our tables are in a file of the worker's o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
@@ -24,6 +25,9 @@ from audiences.warehouse.source import Source
 from audiences.warehouse.words import Conflict, Words, literal, overdue, quoted
 
 __all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "made", "quoted", "sources"]
+
+Made = tuple[str, Callable[[object], str | None]]
+NOTHING: Mapping[str, Made] = MappingProxyType({})
 
 ENGINES: Mapping[str, type[Words]] = {"duckdb": DuckDB, "postgresql": Postgres, "postgres": Postgres}
 
@@ -109,18 +113,23 @@ class Warehouse:
         """The few rows of a SELECT that is asked where the audiences are."""
         return self.source.asked(select) if self.source else self.run(select)
 
-    def land(self, table: str, select: str, types: Mapping[str, str]) -> None:
-        """Make a temporary table, quoted, of these columns of an audience's rows. Nothing else leaves the source."""
+    def land(self, table: str, select: str, types: Mapping[str, str], made: Mapping[str, Made] = NOTHING) -> None:
+        """Make a temporary table, quoted, of these columns of an audience's rows. Nothing else leaves the source.
+
+        made: of a source, columns that are made on the way -> the column that each is made of, and how
+        """
         if self.source is None:
             picked = ", ".join(f"q.{quoted(column)}" for column in types)
             self.run(f"create temp table {table} as select {picked} from (\n{select}\n) as q")
             return
-        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in types.items())
+        kinds = {**types, **dict.fromkeys(made, "VARCHAR")}
+        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
         self.run(f"create or replace temp table {table} ({columns})")
-        statement, kinds = landing.insert(table, types), list(types.values())
-        with closing(self.source.batches(f"{self.label}{select}", list(types))) as batches, self._in_words():
+        statement, read = landing.insert(table, kinds), [*types, *(column for column, _ in made.values())]
+        with closing(self.source.batches(f"{self.label}{select}", read)) as batches, self._in_words():
             for rows in batches:
-                self.connection.exec_driver_sql(statement, (landing.document(rows, kinds),))
+                landed = landing.document(rows, list(kinds.values()), [make for _, make in made.values()])
+                self.connection.exec_driver_sql(statement, (landed,))
 
     @contextmanager
     def labelled(self, label: str) -> Iterator[None]:

@@ -12,7 +12,7 @@ A value that cannot travel is infinity there: it comes as far as its member's ba
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -38,9 +38,11 @@ def insert(table: str, kinds: Mapping[str, str]) -> str:
     return f"insert into {table} ({', '.join(map(quoted, kinds))}) select {cast} from (select {document} as j)"
 
 
-def document(rows: Iterable[Sequence[Any]], kinds: Sequence[str]) -> str:
-    """A batch of rows as one JSON text: an array a column, c0, c1 …"""
-    columns = zip(*rows, strict=True)
+def document(rows: Iterable[Sequence[Any]], kinds: Sequence[str], made: Sequence[Callable[[Any], Any]] = ()) -> str:
+    """A batch of rows as one JSON text: an array a column, c0, c1 …; made: how those of the last columns are made."""
+    columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
+    for place, make in enumerate(made, len(columns) - len(made)):
+        columns[place] = [make(value) for value in columns[place]]
     written = {f"c{i}": _column(values, kind) for i, (values, kind) in enumerate(zip(columns, kinds, strict=True))}
     return orjson.dumps(written).decode()
 
