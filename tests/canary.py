@@ -1,4 +1,5 @@
-"""Sees what every test lets out, log lines, errors and printed words, and finds the people and secrets among them.
+"""Sees what every test lets out, log lines, errors and printed words, and finds the people and secrets among them; and
+the people in what ads platforms are told.
 
 The taps sit on the libraries at the edge (logging, structlog, click, subprocess, pytest): the code under test is as
 it ships. Test data makes itself known: an address is an address, a name is one of NAMES, a secret reads as SECRET says.
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click.testing
+import httpx
 import pytest
 import structlog
 
@@ -32,6 +34,17 @@ seen: list[str] = []
 def saw(words: object) -> None:
     """Remember what was let out."""
     seen.append(words.decode(errors="replace") if isinstance(words, bytes) else str(words))
+
+
+def overheard(platform: type) -> None:
+    """Find addresses in every call to the sandbox of a platform that may be told no more than their hashes."""
+    tap(platform, "__call__", lambda answer, sandbox, request: saw_in(request))
+
+
+def saw_in(request: httpx.Request) -> None:
+    """Remember the addresses in a call."""
+    told = f"{request.url} {request.headers} {request.content.decode(errors='replace')}"
+    seen.extend(re.findall(ADDRESS, told))
 
 
 def leaks() -> list[str]:

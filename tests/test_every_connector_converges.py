@@ -155,6 +155,7 @@ class Sandboxed(History):
             (key, ident, True) for key, ident in idents.items()
         }
         assert not self.world.sql(f"select * from audience_sync.refused_{table}")
+        assert b"person" not in self.world.state_file.read_bytes(), "the state knows someone's address"
         assert self.world.sql(f"select outbox from audience_sync.control_{table}") == [(None,)]
         for key, each in self.team.items():
             if self.owners[each[0]] == {key}:
