@@ -78,6 +78,7 @@ class MetaAds(Hashed):
         "name": Kind(tuple(NAMES), tuple(RULES), OPTIONAL),
     }
     fewest, partial = 100, True
+    carries = frozenset({LDU})
     limits = Limits(batch=10_000, windows=((5_000, 3_600),))
     proof = Proof.SPECIFICATION
 
@@ -98,13 +99,6 @@ class MetaAds(Hashed):
         self.limits_use = options.limited_data_use or LDU in send
         self.checked: set[str] = set()  # ids of audiences
         self.session, self.last = dict[str, Any](), dict[str, Any]()  # while one is replaced; and what was sent last
-
-    @classmethod
-    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Any]:
-        if strange := [name for name in send if name not in {*KEYS, LDU}]:
-            do = f"take it out of send, or name it as one of: {', '.join([*KEYS, LDU])}"
-            raise DefinitionError(f"Meta's audiences have nothing called {strange[0]!r}", do=do)
-        return super().identify(options, send)
 
     @classmethod
     def reach(cls, settings: Any) -> Mapping[str, Any]:

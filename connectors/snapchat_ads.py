@@ -80,13 +80,6 @@ class SnapchatAds(Hashed):
         self.checked: set[str] = set()  # ids of segments
 
     @classmethod
-    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Any]:
-        if strange := [name for name in send if name not in SCHEMA]:
-            do = f"take it out of send, or name it as one of: {', '.join(SCHEMA)}"
-            raise DefinitionError(f"Snapchat's segments have nothing called {strange[0]!r}", do=do)
-        return super().identify(options, send)
-
-    @classmethod
     def lasts(cls, options: Any) -> timedelta | None:
         return timedelta(days=options.retention_in_days) if options.retention_in_days < FOR_EVER else None
 

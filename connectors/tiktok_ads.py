@@ -69,13 +69,6 @@ class TiktokAds(Hashed):
         self.checked: set[str] = set()  # ids of audiences
 
     @classmethod
-    def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Any]:
-        if strange := [name for name in send if name not in SCHEMA]:
-            do = f"take it out of send, or name it as one of: {', '.join(SCHEMA)}"
-            raise DefinitionError(f"TikTok's audiences have nothing called {strange[0]!r}", do=do)
-        return super().identify(options, send)
-
-    @classmethod
     def reach(cls, settings: Any) -> Mapping[str, Any]:
         token = settings.access_token.get_secret_value().strip()
         return {"base_url": "https://business-api.tiktok.com/open_api/v1.3", "headers": {"access-token": token}}

@@ -20,6 +20,7 @@ from audiences.normal import COUNTRY_META, GMAIL_EMAIL, NAME_META, PHONE_DIGITS
 class Billboard(Hashed):
     limits = Limits(batch=3)
     consents = frozenset({consents})
+    carries = frozenset({{"score"}})
     kinds = {{
         "email": Kind(("email",), (GMAIL_EMAIL,)),
         "phone": Kind(("phone",), (PHONE_DIGITS,)),

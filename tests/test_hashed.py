@@ -18,6 +18,7 @@ class Billboard(Hashed):
     """A platform that is told nothing: what it would be told is looked at."""
 
     limits = Limits(batch=10)
+    carries = frozenset({"score"})
     kinds: ClassVar = {
         "email": Kind(("email",), (EMAIL,)),
         "phone": Kind(("phone",), (PHONE_DIGITS,)),
@@ -116,6 +117,7 @@ def test_letters_that_the_warehouse_left_large_are_refused():
 
 @pytest.mark.parametrize(("send", "options", "what", "do"), [
     (["score"], {}, "nothing that is sent", "add to send: email; or phone; or customer; or first_name, country"),
+    (["email", "nps"], {}, "knows nothing called 'nps'", "phone, customer, first_name, country, gender, score"),
     (["email", "country"], {}, "country alone identifies nobody", "first_name, country"),
     (["email"], {"hashed": ["phone"]}, "hashed names 'phone'", "name some of: email"),
     (["email", "customer"], {"hashed": ["customer"]}, "hashed names 'customer'", "name some of: email"),

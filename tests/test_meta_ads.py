@@ -286,7 +286,7 @@ def test_a_field_that_meta_does_not_know_is_named(meta):
     """
     What is no identifier of Meta's cannot be sent, and the error says what can.
     """
-    with pytest.raises(DefinitionError, match=r"(?s)nothing called 'nps'.*email, phone, madid"):
+    with pytest.raises(DefinitionError, match=r"(?s)knows nothing called 'nps'.*email, phone, madid"):
         meta.speak(send=["email", "nps"])
 
 

@@ -199,7 +199,7 @@ def test_a_field_that_snapchat_does_not_know_is_named(snap):
     """
     What is no identifier of Snapchat's cannot be sent, and the error says what can.
     """
-    with pytest.raises(DefinitionError, match=r"(?s)nothing called 'nps'.*email, phone, madid"):
+    with pytest.raises(DefinitionError, match=r"(?s)knows nothing called 'nps'.*email, phone, madid"):
         snap.speak(send=["email", "nps"])
 
 

@@ -172,7 +172,7 @@ def test_a_field_that_tiktok_does_not_know_is_named(tiktok):
     """
     What is no identifier of TikTok's cannot be sent, and the error says what can.
     """
-    with pytest.raises(DefinitionError, match=r"(?s)nothing called 'nps'.*email, phone, idfa, aaid"):
+    with pytest.raises(DefinitionError, match=r"(?s)knows nothing called 'nps'.*email, phone, idfa, aaid"):
         tiktok.speak(send=["email", "nps"])
 
 

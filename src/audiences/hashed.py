@@ -53,10 +53,12 @@ class Hashed(Connector):
 
     consents: what everyone who is sent must have given. A sync either sends a field of that name, whose column holds
               true or "granted" for who has, or says it once for all by an option of that name, `Literal["granted"]`
+    carries:  what else may be sent of a member; any other field is a mistake, for nothing would become of it
     """
 
     kinds: ClassVar[Mapping[str, Kind]]
     consents: ClassVar[frozenset[str]] = frozenset()
+    carries: ClassVar[frozenset[str]] = frozenset()
     category = Category.ADS
 
     class Options(Connector.Options):
@@ -80,6 +82,11 @@ class Hashed(Connector):
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
         """The identifying fields that are sent. The warehouse gives them in normal form: they compare as they are."""
+        fields = dict.fromkeys(name for kind in cls.kinds.values() for name in kind.fields)
+        known = [*fields, *sorted(cls.consents), *sorted(cls.carries)]
+        if strange := [name for name in send if name not in known]:
+            do = f"take it out of send, or name it as one of: {', '.join(known)}"
+            raise DefinitionError(f"{cls.__name__} knows nothing called {strange[0]!r}", do=do)
         cls.consented(options, send)
         found = cls.sent_kinds(options, send)
         return {name: Form("exact", label=name) for name in sorted(rules_of(found).keys() & {*send})}
