@@ -1,4 +1,4 @@
-"""The Trade Desk: a list is a first-party data segment of an advertiser; 5,000 identifiers a call.
+"""The Trade Desk: a list is a first-party data segment of an advertiser; 5,000 identifiers a call. Experimental.
 
 Set-up: a token of the platform, from Access management at open.thetradedesk.com, which holds for a year at most:
 TRADE_DESK_TOKEN. TRADE_DESK_ADVERTISER_ID is the advertiser's id; it has to be set up for first-party data, by your
@@ -9,6 +9,7 @@ tokyo: a segment is sent to one, which tells the others.
     list = "NPS detractors"
     send = { uid2 = "uid2", madid = "idfa_or_aaid" }   # identifier = column
     days = 90
+    experimental = true
 
 It takes identifiers as they are: `tdid` (The Trade Desk's own), `madid` (a device's id for ads), `uid2`,
 `euid`, `ramp_id` and `id5`. No address and no telephone number is sent: those become UID2s by UID2's own service, which
@@ -20,7 +21,8 @@ same person stays. Opt-outs from ads are The Trade Desk's and UID2's, and untouc
 Not documented: how large a call may be, so a batch stays well below the 2.5 MB that others send; how often calls may be
 made, a throttle says when the next is let in; how many people a segment needs, and how soon it can be aimed at. Not
 confirmed: that the place of an item that failed counts from 1, which the vendor's own SDK takes it to do; an answer in
-which it cannot be so, is a batch refused. None of this was tried on a live account.
+which it cannot be so, is a batch refused. Calls carry the token in a header as that SDK sends it, where other clients
+sign the body by the advertiser's secret. None of this was tried on a live account.
 https://offlineattrib.adsrvr.org/swagger/v1/swagger.json, https://pypi.org/project/ttd-data (0.3.2),
 https://open.thetradedesk.com/advertiser/docsApp/GuidesAdvertiser/data/doc/post-data-advertiser-firstparty and
 …/Foundations/resources/doc/RateLimits, as https://github.com/api-evangelist/trade-desk tells of both (read 2026-11)
@@ -73,7 +75,7 @@ class TradeDesk(Hashed):
         "ID5": Kind(("id5",), (EXTERNAL_ID,)),
     }
     limits = Limits(batch=5000, concurrency=4)
-    proof = Proof.SDK
+    proof = Proof.EXPERIMENTAL
 
     class Settings(Hashed.Settings):
         token: SecretStr

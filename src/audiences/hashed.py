@@ -35,6 +35,11 @@ class Kind:
     rules: tuple[Rule, ...]
     optional: frozenset[str] = frozenset()
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The fields without which there is no such identifier."""
+        return tuple(name for name in self.fields if name not in self.optional)
+
 
 class Identified(NamedTuple):
     """One identifier of a member, as the platform wants it.
@@ -126,7 +131,7 @@ class Hashed(Connector):
     def identified(self, members: Sequence[Member]) -> tuple[list[Identified], dict[str, str]]:
         """The identifiers of a batch, in its order; and key -> reason for each member who has none that can be sent."""
         found, rejected = list[Identified](), dict[str, str]()
-        kinds = [(name, kind, _needed(kind)) for name, kind in self.sorts.items()]
+        kinds = [(name, kind, kind.needed) for name, kind in self.sorts.items()]
         for member in members:
             try:
                 found += _told(member, kinds, self.options.hashed)
@@ -197,11 +202,7 @@ def rules_of(kinds: Mapping[str, Kind]) -> dict[str, Rule]:
 
 
 def _add(kinds: Iterable[Kind]) -> str:
-    return f"add to send: {'; or '.join(', '.join(_needed(kind)) for kind in kinds)}"
-
-
-def _needed(kind: Kind) -> tuple[str, ...]:
-    return tuple(name for name in kind.fields if name not in kind.optional)
+    return f"add to send: {'; or '.join(', '.join(kind.needed) for kind in kinds)}"
 
 
 def unfit(reason: str) -> str:

@@ -17,6 +17,7 @@ from audiences import connectors
 from audiences.cli import output
 from audiences.connector import Connector
 from audiences.errors import DefinitionError
+from audiences.hashed import Hashed
 
 MISTAKE = 2  # the exit code
 OPTIONAL = ("prepare", "replaced", "flush", "outcome", "members", "check")  # verbs that a connector may lack
@@ -179,6 +180,8 @@ def _otherwise(told: Mapping[str, Any]) -> str:
 
 
 def _identifiers(cls: type[Connector]) -> str:
+    if issubclass(cls, Hashed):
+        return ", ".join(" + ".join(kind.needed) for kind in cls.kinds.values())
     if cls.identified_by:
         return ", ".join(sorted(cls.identified_by))
     return "as the sync says" if _chosen(cls) else "the key"
