@@ -7,7 +7,7 @@ next one sends again. With tickets that is some runs later, and a table in the w
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from audiences import ranges, verdicts
 from audiences.batch import Verdict
@@ -24,6 +24,7 @@ from audiences.theirs import theirs
 from audiences.warehouse import Warehouse, literal
 
 NEVER = "timestamp '9999-01-01'"
+ROOM = timedelta(minutes=15)  # for clocks: more than any connector allows for
 
 
 def check(binding: Binding, plan: Plan) -> None:
@@ -97,7 +98,7 @@ class Repair:
 
     def tidy(self, now: str) -> None:
         """Forget the claims of those who were not sent: they are off the list."""
-        tidy(self.fence, self.fence.epoch, self.list_id, now)
+        tidy(self.fence, self.fence.epoch, self.list_id, self.began, now)
 
     def _wait(self) -> None:
         table = self.fence.warehouse.table(f"replace_{self.fence.table}")
@@ -125,7 +126,7 @@ def finish(fence: Fence, connector: Connector, now: str) -> None:
         if isinstance(error, Deferred | LeaseLost | Unanswered):
             raise error
         if error is None:
-            tidy(fence, outbox, list_id, now)
+            tidy(fence, outbox, list_id, began, now)
         with fence.transaction():
             warehouse.run(f"delete from {warehouse.table(name)}")
         if error:
@@ -144,13 +145,19 @@ def _ended(fence: Fence, connector: Connector, outbox: int, list_id: str, began:
     return None
 
 
-def tidy(fence: Fence, outbox: int, list_id: str, now: str) -> None:
-    """Forget the claims of a list that are older than the outbox of which it was made, and tell the history so."""
+def tidy(fence: Fence, outbox: int, list_id: str, began: datetime, now: str) -> None:
+    """Forget the claims of a list that are older than the outbox of which it was made, and tell the history so.
+
+    Of those shortly before it nobody can say whether they went, since a provider that goes by time is told an earlier
+    one, for a clock that is wrong: they are in doubt, and so removed, or sent again, by the next run.
+    """
     ledger = fence.warehouse.table(f"ledger_{fence.table}")
     stale = f"l.outbox < {outbox} and l.list = {literal(list_id)}"
+    gone = f"{stale} and l.\"at\" < timestamp '{began - ROOM:%Y-%m-%d %H:%M:%S.%f}'"
     with fence.transaction():
-        Story(fence, outbox, None, now).left(ledger, stale)
-        fence.warehouse.run(f"delete from {ledger} l where {stale}")
+        Story(fence, outbox, None, now).left(ledger, gone)
+        fence.warehouse.run(f"delete from {ledger} l where {gone}")
+        fence.warehouse.run(f"update {ledger} l set sure = false where {stale}")
 
 
 def unfinished(why: str) -> DeliveryError:
