@@ -33,6 +33,7 @@ AUDIENCES, ACCOUNTS, PEOPLE = 20, 4, 400
 BAD = 13  # an nps that the receiver refuses
 LIFE = min(25, SECONDS / 4)  # seconds, of the worker that is replaced
 GROWTH = times(0, 2, 25) / 100  # of a worker's memory in the second half of its life; a young one still imports
+MORE = times(0, 2, 12)  # files open at the end; a quarter of 25 s may lie within one run, and a leak is dozens
 PATIENCE = 120  # seconds, for what must come true in the end
 
 
@@ -256,7 +257,7 @@ def test_it_runs_for_long_while_everything_goes_wrong(project):
     assert shift.codes == {0}
     assert SECONDS < mine < 0.9 * all_
     assert grown(steady) < GROWTH
-    assert more_files(steady) <= 2
+    assert more_files(steady) <= MORE
 
 
 def overlapping(url):
