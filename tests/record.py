@@ -119,7 +119,7 @@ def served(sandbox: Any) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 (http.server's names)
 
         def log_message(self, *_: object) -> None:
             """Nothing."""

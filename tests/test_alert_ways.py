@@ -52,7 +52,7 @@ class Box:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 (likewise)
         if "data" in self.refuses:
             return self.refuses["data"]
         message = message_from_bytes(envelope.content, policy=default)

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from contextlib import suppress
-from itertools import count
+from itertools import count, dropwhile
 from pathlib import Path
 from threading import Lock
 from urllib.request import Request, urlopen
@@ -33,7 +33,7 @@ AUDIENCES, ACCOUNTS, PEOPLE = 20, 4, 400
 BAD = 13  # an nps that the receiver refuses
 LIFE = min(25, SECONDS / 4)  # seconds, of the worker that is replaced
 GROWTH = times(0, 2, 25) / 100  # of a worker's memory in the second half of its life; a young one still imports
-MORE = times(0, 2, 12)  # files open at the end; a quarter of 25 s may lie within one run, and a leak is dozens
+MORE = times(0, 2, 6)  # files open at its end; a quarter of the short soak is a few looks, and a leak would be dozens
 PATIENCE = 120  # seconds, for what must come true in the end
 
 
@@ -276,6 +276,10 @@ def grown(replica):
 
 
 def more_files(replica):
-    """How many more files it had open at the end than in the middle, at the least of each: calls come and go."""
-    quarter = len(replica.files) // 4
-    return min(replica.files[-quarter:]) - min(replica.files[quarter : 2 * quarter])
+    """How many more files it had open at the end than in the middle, at the least of each: calls come and go.
+
+    Of its life since the first run: an idle worker holds half as many.
+    """
+    files = [*dropwhile(lambda open_: open_ == replica.files[0], replica.files)]
+    quarter = len(files) // 4
+    return min(files[-quarter:]) - min(files[quarter : 2 * quarter])
