@@ -14,6 +14,7 @@ from audiences.warehouse import sources
 from audiences.warehouse.sources.clickhouse import ClickHouseSource
 from engines import ReadOnly
 from scale import times
+from sourced import failed, two_syncs
 from test_convergence import Told, told
 from world import HEADER, World
 
@@ -116,25 +117,11 @@ def world(tmp_path):
     return World(tmp_path, engine=ReadOnly(ClickHouse()))
 
 
-def failed(world, select):
-    """What is said of a query that fails."""
-    world.define(text=HEADER.replace("select id, email, nps from people", select))
-    return str(world.sync().error)
-
-
 def test_two_syncs(world):
     """
     A first sync; then one with an addition, an update, a move and a removal; then nothing is left to do.
     """
-    world.people((1, "a@x"), (2, "b@x"), (3, "c@x"), (4, "d@x"))
-    first = world.sync()
-    world.people((1, "a@x"), (2, "b@x", 7), (3, "new@x"), (5, "e@x"))
-    second = world.sync(force=True)
-
-    assert (first.outcome, second.outcome) == ("delivered", "delivered")
-    assert world.listed() == {"a@x": 0, "b@x": 7, "new@x": 0, "e@x": 0}
-    assert (second.plan.added, second.plan.updated, second.plan.removed) == (1, 2, 1)
-    assert world.sync().outcome == "unchanged"
+    two_syncs(world)
 
 
 def test_any_history_ends_in_step():

@@ -1,0 +1,29 @@
+"""What is asked of every engine that is only read, in the words of its own test file."""
+
+from __future__ import annotations
+
+from world import HEADER
+
+
+def asks(world, select):
+    """Let the audience ask this."""
+    world.define(text=HEADER.replace("select id, email, nps from people", select))
+
+
+def failed(world, select):
+    """What is said of a query that fails."""
+    asks(world, select)
+    return str(world.sync().error)
+
+
+def two_syncs(world):
+    """A first sync, a second with an addition, an update, a move and a removal, and a third that has nothing to do."""
+    world.people((1, "a@x"), (2, "b@x"), (3, "c@x"), (4, "d@x"))
+    first = world.sync()
+    world.people((1, "a@x"), (2, "b@x", 7), (3, "new@x"), (5, "e@x"))
+    second = world.sync(force=True)
+
+    assert (first.error, first.outcome, second.error, second.outcome) == (None, "delivered", None, "delivered")
+    assert world.listed() == {"a@x": 0, "b@x": 7, "new@x": 0, "e@x": 0}
+    assert (second.plan.added, second.plan.updated, second.plan.removed) == (1, 2, 1)
+    assert world.sync().outcome == "unchanged"
