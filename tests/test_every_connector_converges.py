@@ -141,16 +141,20 @@ class Sandboxed(History):
     def remembered(self):
         return {self.held(ident) for ident in super().remembered()}
 
+    def there(self):
+        made = f"control_team__{self.world.connector}" in self.tables()
+        return set(self.listed("")) if made else set()
+
     def on_lists(self):
-        there = f"control_team__{self.world.connector}" in self.tables()
-        return set(self.listed("")) if there else set()
+        """Everybody on the list but those whom it has to begin with, and who are taken out again by the next run."""
+        return self.there() - getattr(self.sandbox, "begins_with", set())
 
     def in_step(self):
         """List, ledger and audience are equal; an address that only one ever had has the values of that one."""
         idents = {key: self.ident(self.member(*each)) for key, each in self.team.items()}
         table = f"team__{self.world.connector}"
 
-        assert self.on_lists() == {self.held(ident) for ident in idents.values()}
+        assert self.there() == {self.held(ident) for ident in idents.values()}
         assert {(int(key), *more) for key, *more in self.world.ledger()} == {
             (key, ident, True) for key, ident in idents.items()
         }

@@ -24,6 +24,7 @@ class Sandbox:
     list = "Detractors / 2026"
     any_field = "note"
     at_once = 1
+    begins_with = frozenset({"tester"})
 
     def __init__(self):
         self.settings = {
