@@ -119,6 +119,6 @@ def _complaint(answer: httpx.Response) -> str:
     """What an answer has against a call, in Airship's words: an error, or a warning in an answer of success."""
     said = answer.json()
     words = said.get("error") or said.get("warnings") or said.get("warning")
-    if words or not said.get("ok"):
+    if words or not said["ok"]:
         return str(words or "Airship gives no reason")
     return ""

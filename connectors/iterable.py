@@ -162,8 +162,10 @@ class Iterable(Connector):
         for member in members:
             asked, expect = {"email": self.ident(member)}, {"expect": {400}}
             said = self.http.get("/api/users/getByEmail", params=asked, extensions=expect)
-            if not (said.is_success and said.json().get("user")):
-                found[member.key] = STRANGER if said.is_success else MALFORMED
+            if not said.is_success:
+                found[member.key] = MALFORMED
+            elif not (user := said.json()) or not user["user"]:  # an empty object is a stranger
+                found[member.key] = STRANGER
         return found
 
     def _told(self, member: Member) -> dict[str, object]:

@@ -176,11 +176,13 @@ class Loops(Connector):
 
 
 def _why(answer: httpx.Response) -> str:
-    """Loops's own words where a call did not do what it was asked; empty where it did."""
+    """Loops's own words where a call did not do what it was asked; empty where it did. A success that says neither is
+    no verdict: KeyError.
+    """
     said: object = None
     with suppress(ValueError):
         said = answer.json()
     told = said if isinstance(said, Mapping) else {}
-    if answer.is_success and told.get("success") is True:
+    if answer.is_success and told["success"] is True:
         return ""
     return str(told.get("message") or "Loops gives no reason")

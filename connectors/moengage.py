@@ -108,7 +108,7 @@ class Moengage(Connector):
         # A user who is deleted meanwhile is not made anew.
         answer = self.http.post(path, json={**told, "update_existing_only": True}, extensions={"expect": {400}})
         said = answer.json()
-        return "" if said.get("status") == "success" else _words(said)
+        return "" if said["status"] == "success" else _words(said)
 
     def _change(self, list_id: str, action: str, members: Sequence[Member]) -> None:
         if members:
@@ -119,9 +119,11 @@ class Moengage(Connector):
 
 
 def _taken(answer: httpx.Response) -> Mapping[str, Any]:
-    """What a call was answered. Raises BatchRefused for an answer of success that says it failed."""
+    """What a call was answered. Raises BatchRefused for an answer of success that says it failed; KeyError for one that
+    does not say, which is no verdict.
+    """
     said: Mapping[str, Any] = answer.json()
-    if said.get("status") != "success":
+    if said["status"] != "success":
         raise BatchRefused(_words(said))
     return said
 

@@ -198,7 +198,7 @@ class Pipedrive(Connector):
         if answer.status_code == 404:
             return NOBODY.format(self.by)
         said = _said(answer)
-        if not (answer.is_success and said.get("success")):
+        if not (answer.is_success and said["success"]):
             return _words(answer)
         shown = (said["data"].get("custom_fields") or {}).get(code)
         return None if shown == body["custom_fields"][code] else LEFT

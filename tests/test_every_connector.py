@@ -353,6 +353,40 @@ def test_a_batch_refused_as_a_whole_is_said_so(speak, list_id, sandbox, verb):
         getattr(refusing, verb)(list_id, told(a=sandbox.member(1)))
 
 
+NO_VERDICTS = (
+    httpx.Response(200, json={"rejected": {"nobody we know": "…"}, "results": 7, "job": None}),
+    httpx.Response(200, text="<html>"),
+)
+
+
+@where_calls_are_made
+def test_an_answer_that_says_neither_refuses_nobody(speak, list_id, sandbox, verb):
+    """
+    A success whose body is not the provider's is no verdict, whichever call it answers: a member whom it marked as
+    refused would wait for days, with whatever the call did.
+    """
+    for answer in NO_VERDICTS:
+        for place in itertools.count():
+            calls = itertools.count()
+
+            def strange(call, answer=answer, place=place, calls=calls):
+                usual = sandbox(call)
+                ours = SIGN_IN not in call.extensions and next(calls) == place
+                return httpx.Response(200, headers=answer.headers, content=answer.content) if ours else usual
+
+            refused = ""
+            try:
+                receipt = getattr(speak(strange), verb)(list_id, told(a=sandbox.member(1)))
+                refused = ", ".join(receipt.rejected.values())
+            except BatchRefused as refusal:
+                refused = str(refusal.reason)
+            except Exception:
+                pass  # whatever breaks leaves it open what the call did
+            if next(calls) <= place:
+                break
+            assert not refused, f"call {place + 1}: {answer.text} is taken for a refusal: {refused}"
+
+
 @where_calls_are_made
 def test_refused_credentials_stop_the_sync(speak, list_id, sandbox, verb):
     """
