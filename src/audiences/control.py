@@ -76,7 +76,7 @@ class Fence:
 
 def read(warehouse: Warehouse, table: str) -> Control | None:
     """What the warehouse knows of a sync; None where it never ran."""
-    if f"control_{table}" not in warehouse.tables("control_"):
+    if not warehouse.columns(f"control_{table}"):
         return None
     [row] = warehouse.rows(
         "select epoch, outbox, mark, list_name, list_id, key_columns, rule from " + warehouse.table(f"control_{table}")

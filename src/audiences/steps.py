@@ -67,7 +67,8 @@ class Steps:
             with held.kept():
                 control.create(warehouse, sync.name, sync.table)
                 fence = control.take(warehouse, sync.name, sync.table, seen.epoch, held.epoch, held.holder)
-                self._run(held, fence)
+                with warehouse.catalogue.kept():
+                    self._run(held, fence)
         finally:
             with suppress(LeaseLost):
                 held.release()

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import landing, sources
+from audiences.warehouse.catalogue import Catalogue
 from audiences.warehouse.duckdb import DuckDB
 from audiences.warehouse.embedded import Ledger, made
 from audiences.warehouse.postgres import Postgres
@@ -28,7 +29,6 @@ __all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "made", "quot
 
 Made = tuple[str, Callable[[object], str | None]]
 NOTHING: Mapping[str, Made] = MappingProxyType({})
-
 ENGINES: Mapping[str, type[Words]] = {"duckdb": DuckDB, "postgresql": Postgres, "postgres": Postgres}
 
 
@@ -46,12 +46,14 @@ class Warehouse:
     words: Words = field(init=False)
     engine: Engine = field(init=False)
     connection: Connection = field(init=False)
+    catalogue: Catalogue = field(init=False)
     label: str = field(default="", init=False)  # what stands before each statement now, as a comment
     most: timedelta | None = field(default=None, init=False)  # what a statement may take now
 
     def __post_init__(self) -> None:
         self.words = (Ledger if self.source else spoken(self.url))(self.url, self.schema)
         self.engine = self.words.engine()
+        self.catalogue = Catalogue(self.engine)
         event.listen(self.engine, "before_cursor_execute", self._labelled, retval=True)
         try:
             self.connection = self.engine.connect()
@@ -96,7 +98,7 @@ class Warehouse:
     def columns(self, table: str) -> dict[str, str]:
         """Column -> type of one of our tables; empty where there is no such table."""
         with self._in_words():
-            return self.words.columns(self.connection, table)
+            return self.catalogue.columns(table, lambda: self.words.columns(self.connection, table))
 
     def described(self, select: str) -> dict[str, str]:
         """Column -> type that an audience's SELECT would return; the engine plans it and runs nothing."""
@@ -219,10 +221,8 @@ class Warehouse:
             raise
 
     def _give_up(self) -> None:
-        try:
+        with suppress(DBAPIError):  # DuckDB ends the transaction by itself where a commit fails
             self.connection.exec_driver_sql("rollback")
-        except DBAPIError:  # DuckDB ends the transaction by itself where a commit fails
-            return
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
