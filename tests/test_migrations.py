@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from click.testing import CliRunner
 from sqlalchemy import create_engine, inspect
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from audiences import cli, state
 from audiences.errors import WarehouseError
@@ -25,17 +25,18 @@ OPEN = """
 import sys
 from sqlalchemy.engine import make_url
 from audiences.state import State
-State(make_url(sys.argv[1])).close()
-print(*sys.modules)
+for _ in range(2):
+    State(make_url(sys.argv[1])).close()
+    print(*sys.modules)
 """
-# Kills itself, as a power cut would, right after the n-th statement of its migration.
+# For each number and URL a process that kills itself, as a power cut would, right after so many statements.
 KILLED = """
 import os, signal, sys
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
 from audiences.state import State
 
-seen, at = [], int(sys.argv[2])
+seen = []
 
 @event.listens_for(Engine, "after_cursor_execute")
 def after(connection, cursor, statement, *_):
@@ -44,7 +45,12 @@ def after(connection, cursor, statement, *_):
         if len(seen) == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-State(make_url(sys.argv[1])).close()
+for number, url in zip(sys.argv[1::2], sys.argv[2::2]):
+    at = int(number)
+    if not os.fork():
+        State(make_url(url)).close()
+        os._exit(0)
+    print(-os.waitstatus_to_exitcode(os.wait()[1]))
 """
 WERE = {
     "lease": [("team.webhook", 7, None, 0.0)],
@@ -67,9 +73,11 @@ def tables(url):
         engine.dispose()
 
 
-def process(code, url, *words):
-    shown = url.render_as_string(hide_password=False)
-    return subprocess.run([sys.executable, "-c", code, shown, *words], capture_output=True, text=True)
+def process(code, *words):
+    """What a Python of its own prints, line by line."""
+    shown = [each.render_as_string(hide_password=False) if isinstance(each, URL) else str(each) for each in words]
+    done = subprocess.run([sys.executable, "-c", code, *shown], capture_output=True, text=True)
+    return done.stdout.splitlines()
 
 
 def kept(url):
@@ -154,14 +162,14 @@ def test_a_database_that_is_up_to_date_loads_no_alembic(state_url):
     """
     Neither a new database nor one of today's layout costs the start what Alembic costs; an old one does.
     """
-    first, again = process(OPEN, state_url), process(OPEN, state_url)
+    first, again = process(OPEN, state_url)
     for table in state.tables.tables:
         rows(state_url, f"drop table {table}")
     layout_1(state_url)
-    old = process(OPEN, state_url)
+    old, _ = process(OPEN, state_url)
 
-    assert "audiences.state" in first.stdout.split()
-    assert ["alembic" in done.stdout.split() for done in (first, again, old)] == [False, False, True]
+    assert "audiences.state" in first.split()
+    assert ["alembic" in modules.split() for modules in (first, again, old)] == [False, False, True]
     assert version(state_url) == state.VERSION
 
 
@@ -202,28 +210,31 @@ def together(url, workers):
     return ids
 
 
-@pytest.mark.parametrize("at", [1, 3, 4, 7, 10, 14, 17])
-def test_killed_half_way_it_is_as_it_was(old, at):
+def test_killed_half_way_it_is_as_it_was(state_url, tmp_path, databases):
     """
     Killed after any statement of the migration, the database is the old one, whole; the next start migrates it.
     """
-    before = tables(old)
-    killed = process(KILLED, old, str(at))
+    sqlite = state_url.get_backend_name() == "sqlite"
+    old = {
+        at: layout_1(state_url.set(database=str(tmp_path / f"{at}.sqlite")) if sqlite else databases())
+        for at in (1, 3, 4, 7, 10, 14, 17)
+    }
+    before = tables(old[1])
+    killed = process(KILLED, *(word for each in old.items() for word in each))
 
-    assert killed.returncode == -signal.SIGKILL
-    assert (tables(old), version(old)) == (before, 1)
-    assert kept(old) == WERE
-    State(old).close()
-    assert (tables(old), version(old)) == (set(state.tables.tables), state.VERSION)
+    assert killed == [str(int(signal.SIGKILL))] * len(old)
+    for url in old.values():
+        assert (tables(url), version(url)) == (before, 1)
+        assert kept(url) == WERE
+        State(url).close()
+        assert (tables(url), version(url)) == (set(state.tables.tables), state.VERSION)
 
 
 def test_killed_while_it_is_made_there_is_none(state_url):
     """
     Killed while a new database is made, there is no table; whoever looks finds none, and the next start makes it.
     """
-    killed = process(KILLED, state_url, "5")
-
-    assert killed.returncode == -signal.SIGKILL
+    assert process(KILLED, 5, state_url) == [str(int(signal.SIGKILL))]
     assert tables(state_url) == set()
     assert not state.exists(state_url)
     State(state_url).close()
