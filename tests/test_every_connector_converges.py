@@ -15,7 +15,8 @@ from scale import THOROUGH, times
 from test_every_connector import cases
 from world import World
 
-STEPS = times(50, 10_000)  # events for each connector, at least; those who try many share them among its ways
+STEPS = times(20, 10_000, 50)  # events for each connector, at least; those who try many share them among its ways
+HISTORY = times(18, 48, 48)  # events of one history, before its quiet end
 HEADER = """-- /// audience
 -- about = "A test"
 -- owner = "tests@example.com"
@@ -199,11 +200,11 @@ def test_any_history_of_a_connector_ends_in_step(tmp_path, postgres_server, case
 
 
 def told(dice, world, path, module, options):
-    """One history of about 50 events, and its quiet end."""
+    """One history, and its quiet end."""
     sandbox = module.Sandbox()
     sandbox.options = dict(options)
     history = Sandboxed(world, path, sandbox, options)
-    while history.events < 48:
+    while history.events < HISTORY:
         history.day([changed(dice) for _ in range(dice.randint(2, 7))])
         history.run(dice.choices(FATES, k=dice.randint(0, 5)), dice.choice([None, None, dice.randint(1, 60)]))
         if history.cls.judges_later() and dice.random() < 0.5:
