@@ -8,7 +8,7 @@ import pytest
 from audiences.errors import DefinitionError, DeliveryError, UnsafePlan
 from engines import on
 from prompt import Project
-from world import Receiver, World
+from world import Killed, Receiver, World
 
 SESSIONS = """
 from audiences import Limits, Member
@@ -69,6 +69,19 @@ def world(tmp_path, engine):
     made.receiver.fewest = 4
     made.later(hours=1)
     return made
+
+
+def refuse(world, name):
+    """From now on, let the receiver refuse whoever has this address."""
+
+    def before(told):
+        bad = [each["key"] for each in told["members"] if each["fields"].get("email") == name]
+        if not bad:
+            return None
+        world.receiver.apply({**told, "members": [each for each in told["members"] if each["key"] not in bad]})
+        return httpx.Response(200, json={"rejected": dict.fromkeys(bad, "no")})
+
+    world.receiver.before = before
 
 
 def test_the_list_is_what_is_wanted(world):
@@ -143,14 +156,7 @@ def test_who_is_refused_is_not_on_it(world):
     list made anew once more tries them, too.
     """
 
-    def before(told):
-        bad = [each["key"] for each in told["members"] if each["fields"].get("email") == "p1@x"]
-        if not bad:
-            return None
-        world.receiver.apply({**told, "members": [each for each in told["members"] if each["key"] not in bad]})
-        return httpx.Response(200, json={"rejected": dict.fromkeys(bad, "no")})
-
-    world.receiver.before = before
+    refuse(world, "p1@x")
     result = world.sync(replace=True)
 
     assert (result.error, result.fresh, result.refused) == (None, 1, 1)
@@ -198,6 +204,51 @@ def test_a_list_that_is_not_begun(world):
     assert "no" in failed.error.what
     assert claims == {(n, f"p{n}@x", True) for n in range(5)}
     assert (world.sync().plan.added, "p7@x" in world.receiver.holds()) == (1, True)
+
+
+def dying(world):
+    """Make the list anew in a run that dies as the provider has made it, and does not know."""
+
+    def after(told):
+        if told["verb"] == "end":
+            raise Killed
+
+    world.receiver.after = after
+    with pytest.raises(Killed):
+        world.sync(replace=True)
+    world.forget_lease()
+    world.receiver.before = world.receiver.after = lambda told: None
+
+
+def test_cut_off_as_it_was_made_anew(world):
+    """
+    Whoever left with that, and comes back, is sent again.
+    """
+    world.people(*PEOPLE[1:])
+    dying(world)
+    gone = "p0@x" not in world.receiver.holds()
+    world.people(*PEOPLE)
+    world.sync()
+
+    assert gone
+    assert world.receiver.holds() == NAMES
+    assert world.ledger() == {(n, f"p{n}@x", True) for n in range(5)}
+
+
+def test_cut_off_with_someone_who_was_refused(world):
+    """
+    So is whoever was refused with it, as soon as their data are what was once accepted.
+    """
+    world.people(PEOPLE[0], (1, "p1@x", 99), *PEOPLE[2:])
+    refuse(world, "p1@x")
+    dying(world)
+    gone = "p1@x" not in world.receiver.holds()
+    world.people(*PEOPLE)
+    world.sync()
+
+    assert gone
+    assert world.receiver.holds() == NAMES
+    assert world.ledger() == {(n, f"p{n}@x", True) for n in range(5)}
 
 
 @on("duckdb")

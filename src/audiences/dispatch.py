@@ -89,15 +89,7 @@ class Dispatch:
             delivery.run()
             return
         book.kept = []
-        if type(self.connector).partial:
-            self._doubt()
         self.repair.begin()
         delivery.run()
         if not delivery.over:
             delivery.error = self.repair.end(self.held, book, total)
-
-    def _doubt(self) -> None:
-        """From here on nobody is surely on the list, until the provider has made it anew."""
-        fence = self.reader.fence
-        with fence.transaction():
-            fence.warehouse.run(f"update {fence.warehouse.table('ledger_' + fence.table)} set sure = false")

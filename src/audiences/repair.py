@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from audiences import outbox as outboxes
 from audiences import ranges, verdicts
 from audiences.batch import Verdict
 from audiences.book import Book
@@ -72,6 +73,8 @@ class Repair:
 
     def begin(self) -> None:
         """Say that everyone follows."""
+        if type(self.connector).partial:
+            self._doubt("true")
         with theirs(type(self.connector)):
             self.connector.replacing(self.list_id, self.began)
 
@@ -88,6 +91,7 @@ class Repair:
             if self.connector.judges_later():
                 self._wait()
             else:
+                self._part(found)
                 with theirs(type(self.connector)):
                     self.connector.replaced(self.list_id, self.began)
                 self.done = True
@@ -99,6 +103,22 @@ class Repair:
     def tidy(self, now: str) -> None:
         """Forget the claims of those who were not sent: they are off the list."""
         tidy(self.fence, self.fence.epoch, self.list_id, self.began, now)
+
+    def _part(self, found: verdicts.Found) -> None:
+        """Whoever was not sent, or was refused, goes with the next call, and the run may end before it knows."""
+        sent = f'from {outboxes.table(self.fence, self.fence.epoch)} o where o."key" = l."key" and o.ident = l.ident'
+        self._doubt(f"not exists (select 1 {sent} and o.list = l.list)")
+        for chunk in ranges.chunks(found.of(Verdict.REFUSED)):
+            places = " or ".join(f"o.seq between {lo} and {hi}" for lo, hi in chunk)
+            self._doubt(f"exists (select 1 {sent} and ({places}))")
+
+    def _doubt(self, which: str) -> None:
+        """Let nobody of these be surely on the list. which: SQL about a claim `l`"""
+        ledger = self.fence.warehouse.table(f"ledger_{self.fence.table}")
+        with self.fence.transaction():
+            self.fence.warehouse.run(
+                f"update {ledger} l set sure = false where l.list = {literal(self.list_id)} and {which}"
+            )
 
     def _wait(self) -> None:
         table = self.fence.warehouse.table(f"replace_{self.fence.table}")
