@@ -582,6 +582,20 @@ def test_an_attempt_without_an_answer_is_remembered(clock, first):
     assert trace.unanswered
 
 
+@pytest.mark.parametrize("first", [200, 503, failing(httpx.ReadTimeout)])
+@pytest.mark.parametrize("look", [("GET", {}), ("POST", {"reads": True})], ids=["GET", "reads"])
+def test_a_look_leaves_no_doubt(clock, first, look):
+    """
+    A call that changes nobody, by its method or by the connector's word, may be answered or not.
+    """
+    method, extensions = look
+
+    with http.watching() as trace:
+        client(clock, Host(clock, first, 200)).request(method, "members", extensions=extensions)
+
+    assert (trace.applied, trace.unanswered) == (False, False)
+
+
 @pytest.mark.parametrize("first", [200, 425, 429, *map(failing, NEVER_SENT)])
 def test_an_attempt_that_surely_did_nothing_leaves_no_doubt(clock, first):
     """

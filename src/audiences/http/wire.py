@@ -53,8 +53,8 @@ def unsure(status: int) -> bool:
 class Trace:
     """What became of the attempts inside `watching`.
 
-    unanswered: any of them may have been applied unseen
-    applied:    any of them was answered with success, and was no mere look
+    unanswered: any of them may have been applied unseen, and was no mere look
+    applied:    any of them was answered with success, and was none either
     """
 
     unanswered: bool = False
@@ -111,6 +111,8 @@ class Watched(Around):
     """Tell the traces of each attempt that was applied, and of each that may have been although no answer says so."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if only_reads(request):
+            return self.inner.handle_request(request)
         try:
             answer = self.inner.handle_request(request)
         except NEVER_SENT:
@@ -118,7 +120,7 @@ class Watched(Around):
         except BaseException:
             self._mark(unanswered=True)
             raise
-        self._mark(unsure(answer.status_code), answer.is_success and not only_reads(request))
+        self._mark(unsure(answer.status_code), answer.is_success)
         return answer
 
     def _mark(self, unanswered: bool, applied: bool = False) -> None:
