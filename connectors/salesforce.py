@@ -11,6 +11,7 @@ Setup > My Domain: acme.my.salesforce.com, or of a sandbox acme--test.sandbox.my
     identify = "Customer_No__c"   # text, "External ID", "Unique" (ABC and abc as different values); or Email
     object = "contact"            # or "lead"; or "account", where "Accounts as Campaign Members" is enabled
     new = "refuse"                # or "create"
+    bulk = 2000                   # members; a batch of more goes by a job, of at most 5,000
 
 `new` says what becomes of someone whom Salesforce does not know: refused, or created: that may start automations, and
 Email Opt Out is off in a new record. Nobody's opt-out is touched: a field that holds one cannot be sent. An identifier
@@ -22,13 +23,14 @@ record ({"Account_No__c": "A-1"}), a multi-select takes the text `a;b`. Assignme
 Calls for up to 200 members: two to four to add or update, two to remove, and one a run to see the campaign; one at a
 time, since campaign members lock their campaign: who meets a lock (UNABLE_TO_LOCK_ROW) is refused, and tried again
 later. The day's calls used up, the sync is deferred; how long too many calls at once are refused is not documented.
-Not the Bulk API, which Salesforce advises above 2,000 records. It takes two jobs in a row, for records and campaign,
-each of which waits in a queue and is judged a run later. Jobs bear no name: one whose answer was lost cannot be asked
-for, so that whoever is in doubt, of a small batch too, would be sent nothing for the 7 days that a job is kept.
+A job of the Bulk API 2.0 writes the records, or removes the campaign members. What became of each is known in the next
+run, which adds them to the campaign by calls: jobs run side by side, and would lock it for each other. A job begins
+once its ticket is written down, so that none is at work unseen. A struct makes its batch go by calls, for a related
+record that is missing would fail a whole job. Not documented: how long a job waits before its 20 tries of 5 minutes;
+whoever is in doubt is sent nothing for 2 hours.
 https://developer.salesforce.com/docs/platform/api-rest/guide/ (resources-composite-sobjects-collections-upsert.md,
 resources-composite-composite-post.md, resources-query.md, headers-autoassign.md), …/docs/platform/object-reference/
-references/standard-objects/object-campaignmember.html, …/docs/atlas.en-us.api_asynch.meta/api_asynch/create_job.htm
-(read 2026-11)
+references/standard-objects/object-campaignmember.html, …/docs/platform/api-asynch/guide/ (read 2026-11)
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 import httpx
 from pydantic import Field, SecretStr, StringConstraints
@@ -54,6 +56,7 @@ from audiences import (
     Member,
     Proof,
     Receipt,
+    SObjects,
 )
 
 HOST = r"^[a-z0-9.-]+\.my\.salesforce\.com$"
@@ -61,7 +64,6 @@ VERSION = "/services/data/v62.0"
 CONSENT = {"hasoptedoutofemail", "hasoptedoutoffax", "donotcall"}  # fields of contacts and leads
 MADE = "Kept by audiences."  # the description of a campaign that a sync has made
 BUSY = 10.0  # seconds; calls of 20 s and more are the ones that are counted
-ESCAPED = str.maketrans({"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
 STRANGER = 'unknown to Salesforce; the option new = "create" would make a record'
 SEVERAL = "several records in Salesforce have this identifier"
@@ -70,8 +72,9 @@ Judged = tuple[dict[str, str], dict[str, str]]  # key -> id of what was done; ke
 
 
 class Salesforce(Connector):
-    limits = Limits(batch=200)
+    limits = Limits(batch=5000, bytes=5_000_000)  # what a job did repeats its rows, in an answer of at most 10 MiB
     category, proof = Category.CRM, Proof.DOCUMENTATION
+    judged_within = timedelta(hours=2)
 
     class Settings(Connector.Settings):
         domain: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=HOST)]
@@ -82,11 +85,14 @@ class Salesforce(Connector):
         identify: Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")]
         object: Literal["contact", "lead", "account"] = "contact"
         new: Literal["refuse", "create"] = "refuse"
+        bulk: int = Field(2000, ge=0, description="members; a batch of more goes by a job of the Bulk API")
 
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         self.object = self.options.object.capitalize()
         [(self.by, self.form)] = self.identity.items()
+        self.made_by = self.by if self.options.new == "create" else ""  # the external id that an upsert is by
+        self.org = SObjects(self.http)
         self.checked: set[str] = set()  # ids of campaigns
 
     @classmethod
@@ -115,7 +121,7 @@ class Salesforce(Connector):
         return BUSY if b"Concurrent" in answer.content else math.inf
 
     def check(self) -> None:
-        list(self._rows("SELECT Id FROM Campaign LIMIT 1"))
+        list(self.org.rows("SELECT Id FROM Campaign LIMIT 1"))
 
     def prepare(self, name: str) -> str:
         if not (found := self._named(name)):
@@ -127,30 +133,55 @@ class Salesforce(Connector):
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
-        known, strange = self._known(members) if self.options.new == "refuse" else ({}, {})
-        records, rejected = self._written([each for each in members if each.key not in strange], known)
-        lost = self._joined(list_id, [each for each in members if each.key in records], records)
-        return Receipt.of(members, strange | rejected | lost)
+        known, strange = ({}, {}) if self.made_by else self._known(members)
+        told = self._told([each for each in members if each.key not in strange], known)
+        operation = "upsert" if self.made_by else "update"
+        if ticket := self._ticket(list_id, told, operation, self.object, self.made_by):
+            return Receipt.of(members, strange, ticket)
+        records, rejected = self._written(told)
+        records |= {key: each for key, each in known.items() if key not in told}
+        return Receipt.of(members, strange | rejected | self._joined(list_id, members, records))
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
         found = self._joint(list_id, members)
         rejected = {key: SEVERAL for key, ids in found.items() if len(ids) > 1}
         ids = {key: each for key, [each, *_] in found.items() if key not in rejected}
-        failed = self._all("DELETE", ids, params={"ids": ",".join(ids.values()), "allOrNone": "false"})[1]
+        told = {key: {"id": each} for key, each in ids.items()}
+        if ticket := self._ticket(list_id, told, "delete", "CampaignMember"):
+            return Receipt.of(members, rejected, ticket)
+        failed = self.org.delete(ids)[1]
         still = self._joint(list_id, [each for each in members if each.key in failed])
         return Receipt.of(members, rejected | {key: why for key, why in failed.items() if key in still})
+
+    def flush(self, list_id: str) -> None:
+        """Begin what was uploaded: by now each ticket is written down, so that no job is at work without one."""
+        self.org.begin()
+
+    def outcome(self, ticket: str, members: Sequence[Member]) -> Receipt | None:
+        job, list_id = ticket.split()
+        if not (ended := self.org.ended(job)):
+            return None
+        if ended.operation == "delete":
+            still = self._joint(list_id, members)
+            return Receipt.of(members, {key: ended.why(each) for key, [each, *_] in still.items()})
+        idents = {each.key: self.ident(each) for each in members}
+        names = idents if ended.operation == "upsert" else self._known(members)[0]
+        records = {key: ended.done[name] for key, name in names.items() if name in ended.done}
+        rejected = {key: ended.why(names.get(key, "")) for key in idents if key not in records}
+        return Receipt.of(members, rejected | self._joined(list_id, members, records))
 
     def members(self, list_id: str) -> Iterator[Mapping[str, object]]:
         self._check(list_id)
         where = f"CampaignId = '{list_id}' AND {self.object}Id != null"
-        for row in self._rows(f"SELECT {self.object}.{self.by} FROM CampaignMember WHERE {where}"):
-            yield {self.by: _at(row, f"{self.object}.{self.by}")}
+        for value, _ in self.org.column("CampaignMember", f"{self.object}.{self.by}", where):
+            yield {self.by: value}
 
     def _named(self, name: str) -> str | None:
         """The id of the campaign with this name. SOQL compares without regard to case."""
-        wanted = f"SELECT Id, Name, Description FROM Campaign WHERE Name = {_quoted(name)} ORDER BY CreatedDate, Id"
-        found = {row["Id"]: row["Description"] for row in self._rows(wanted) if row["Name"] == name}
+        wanted = f"WHERE Name = {self.org.quoted(name)} ORDER BY CreatedDate, Id"
+        rows = self.org.rows(f"SELECT Id, Name, Description FROM Campaign {wanted}")
+        found = {row["Id"]: row["Description"] for row in rows if row["Name"] == name}
         if len(found) > 1 and {*found.values()} != {MADE}:
             what = f"{name!r} is the name of several campaigns: {', '.join(found)}"
             raise DefinitionError(what, do="write the id of one as list_id, or rename the others")
@@ -161,7 +192,7 @@ class Salesforce(Connector):
         if not re.fullmatch("[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?", list_id, re.ASCII):
             do = "write `list`, the name of a campaign, or its id of 15 or 18 characters as list_id"
             raise DefinitionError(f"{list_id!r} is not the id of a campaign", do=do)
-        if list_id not in self.checked and not list(self._rows(f"SELECT Id FROM Campaign WHERE Id = '{list_id}'")):
+        if list_id not in self.checked and not list(self.org.rows(f"SELECT Id FROM Campaign WHERE Id = '{list_id}'")):
             do = "restore it in Salesforce; or `audiences forget` this sync, and the next run starts anew"
             raise DeliveryError(f"the campaign {list_id} is gone, or is not shown to this user", do=do)
         self.checked.add(list_id)
@@ -179,72 +210,40 @@ class Salesforce(Connector):
     def _found(self, members: Sequence[Member], table: str, field: str, where: str = "") -> dict[str, list[str]]:
         """key -> ids of the rows in which a field has the member's identifier."""
         keys, found = {self.ident(member): member.key for member in members}, dict[str, list[str]]()
-        wanted = ", ".join(map(_quoted, keys))
-        for row in self._rows(f"SELECT Id, {field} FROM {table} WHERE {where}{field} IN ({wanted})") if keys else ():
-            if key := keys.get(self.form.of(_at(row, field))):
-                found.setdefault(key, []).append(row["Id"])
+        for value, ref in self.org.found(table, field, [*keys], where):
+            if key := keys.get(self.form.of(value)):
+                found.setdefault(key, []).append(ref)
         return found
 
-    def _written(self, members: Sequence[Member], known: Mapping[str, str]) -> Judged:
-        """Records created or brought up to date; only those that are known, where any are."""
-        create, told = self.options.new == "create", dict[str, Any]()
-        idle = {} if create else {m.key: known[m.key] for m in members if m.fields.keys() == {self.by}}
+    def _told(self, members: Sequence[Member], known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """key -> the record to write; none for whom Salesforce knows, where only the identifier is sent."""
+        told = dict[str, dict[str, Any]]()
         for member in members:
             fields = {name: value for name, value in member.fields.items() if name != self.by}
-            who = {self.by: self.ident(member)} if create else {"id": known[member.key]}
-            told[member.key] = {"attributes": {"type": self.object}, **fields, **who}
-        told = {key: each for key, each in told.items() if key not in idle}
-        done, failed = self._all("PATCH", told, f"/{self.object}/{self.by}" if create else "")
+            if self.made_by:
+                told[member.key] = {**fields, self.by: self.ident(member)}
+            elif fields:
+                told[member.key] = {**fields, "id": known[member.key]}
+        return told
+
+    def _ticket(self, list_id: str, told: Mapping[str, Mapping[str, Any]], *how: str) -> str:
+        """A job for these, where they are so many that they go by one, and none has a value that it cannot take."""
+        job = self.org.upload(told.values(), *how) if len(told) > self.options.bulk else ""
+        return f"{job} {list_id}" if job else ""
+
+    def _written(self, told: Mapping[str, Mapping[str, Any]]) -> Judged:
+        """Records created or brought up to date."""
+        done, failed = self.org.write("PATCH", self.object, told, self.made_by)
         if not done and len(failed) > 1 and len(reasons := {*failed.values()}) == 1:
             raise BatchRefused(reasons.pop())  # as a field that does not exist: perhaps no member's fault
-        return done | idle, failed
+        return done, failed
 
     def _joined(self, list_id: str, members: Sequence[Member], records: Mapping[str, str]) -> dict[str, str]:
-        """Put on the campaign whoever is not; key -> reason for those who are not on it afterwards."""
-        there, row = self._joint(list_id, members), {"attributes": {"type": "CampaignMember"}, "CampaignId": list_id}
-        new = {m.key: {**row, f"{self.object}Id": records[m.key]} for m in members if m.key not in there}
-        failed = self._all("POST", new)[1]
+        """Put on the campaign who has a record and is not; key -> reason for those who are not on it afterwards."""
+        there = self._joint(list_id, [each for each in members if each.key in records])
+        row = {"CampaignId": list_id}
+        new = {key: {**row, f"{self.object}Id": each} for key, each in records.items() if key not in there}
+        failed = self.org.write("POST", "CampaignMember", new)[1]
         # Another, or an attempt of this call whose answer was lost, may have been quicker.
         there = self._joint(list_id, [each for each in members if each.key in failed])
         return {key: why for key, why in failed.items() if key not in there}
-
-    def _all(self, method: str, told: Mapping[str, Any], path: str = "", **call: Any) -> Judged:
-        """What became of each of these, done for itself. The answer is in their order; no call is made for nobody."""
-        if not told:
-            return {}, {}
-        call = call or {"json": {"allOrNone": False, "records": list(told.values())}}
-        said = list(zip(told, self.http.request(method, f"/composite/sobjects{path}", **call).json(), strict=True))
-        done = {key: str(each["id"]) for key, each in said if each["success"] is True}
-        return done, {key: _words(each["errors"]) for key, each in said if key not in done}
-
-    def _rows(self, soql: str) -> Iterator[Mapping[str, Any]]:
-        """The rows of a query. It travels in a body: an address takes 16,384 bytes, and stands in logs."""
-        asked = {"method": "GET", "url": f"{VERSION}/query?q={quote(soql, safe='')}", "referenceId": "rows"}
-        said = self.http.post("/composite", json={"compositeRequest": [asked]}, extensions={"reads": True}).json()
-        [answer] = said["compositeResponse"]
-        if answer["httpStatusCode"] != 200:
-            # Its words would show the query, and people in it.
-            why = ", ".join(str(each["errorCode"]) for each in answer["body"])
-            do = "check `object` and `identify` (a text field's API name), and what the app's user may read"
-            raise DeliveryError(f"Salesforce refuses to look something up ({why})", do=do)
-        page = answer["body"]
-        yield from page["records"]
-        while not page["done"]:
-            page = self.http.get(f"/query/{page['nextRecordsUrl'].rpartition('/')[2]}").json()
-            yield from page["records"]
-
-
-def _quoted(value: str) -> str:
-    return f"'{value.translate(ESCAPED)}'"
-
-
-def _at(row: Mapping[str, Any], path: str) -> object:
-    """The value at a path such as `Contact.Email`, its names in any case."""
-    found: Any = row
-    for name in path.lower().split("."):
-        found = {each.lower(): value for each, value in found.items()}[name]
-    return found
-
-
-def _words(errors: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(f"{each['statusCode']}: {each['message']}" for each in errors) or "Salesforce gives no reason"

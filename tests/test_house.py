@@ -38,7 +38,7 @@ FLOORS: tuple[set[str], ...] = (
     },
     {"verbs"},
     {"batch", "connector", "dbt", "keys", "log", "phone", "plan", "query", "settings", "state", "store", "warehouse"},
-    {"chosen", "journal", "mailbox", "property", "trace"},
+    {"chosen", "journal", "mailbox", "property", "sobjects", "trace"},
     {"normal"},
     {
         "connectors",

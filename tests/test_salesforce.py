@@ -187,6 +187,7 @@ def test_where_only_the_identifier_is_sent_no_record_is_written(dialogue, speak,
     receipt = remote.upsert(remote.prepare("L"), [Member("k0", {"Customer_No__c": "C-0"})])
 
     assert receipt.accepted == {"k0"}
+    assert len(far.tables["CampaignMember"]) == 1
     assert "PATCH" not in {call.method for call in dialogue.requests}
 
 

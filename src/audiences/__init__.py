@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from audiences.member import Member, Receipt
     from audiences.property import ByProperty, Change, Mark
     from audiences.signature import signed, signing_key
+    from audiences.sobjects import SObjects
     from audiences.tracking import ByIdentify
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Proof",
     "Receipt",
     "RefreshToken",
+    "SObjects",
     "ServiceAccount",
     "Unanswered",
     "ident_sql",
@@ -66,6 +68,7 @@ _ROOMS = {
     "member": ("Member", "Receipt"),
     "property": ("ByProperty", "Change", "Mark"),
     "signature": ("signed", "signing_key"),
+    "sobjects": ("SObjects",),
     "tracking": ("ByIdentify",),
 }
 

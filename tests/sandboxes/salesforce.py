@@ -1,19 +1,24 @@
-"""The part of Salesforce's REST API that connectors/salesforce.py speaks to, in memory: records, campaigns, queries.
+"""The part of Salesforce's API that connectors/salesforce.py speaks to, in memory: records, campaigns, queries, jobs.
 
 It keeps what the vendor documents: 200 records a collection, each for itself and answered in order, 2,000 rows a page,
-a query inside a composite call, client credentials, and compares texts without regard to case, but for a field that is
-unique with it. Not documented, and chosen here: the words of errors, that a field which does not exist and a text for a
-number's field refuse a whole collection, and that a campaign member exists once.
+five queries inside a composite call, client credentials, and compares texts without regard to case, but for a field
+that is unique with it. A job is opened, filled once, begun, and does nothing before; its results are in no order, and
+name each row by what was uploaded. An empty cell is passed over, #N/A is NULL, and a column that is no field fails all.
+Not documented, and chosen here: the words of errors, that a field which does not exist and a text for a number's field
+refuse a whole collection, that a campaign member exists once, and that a job which has begun cannot be begun again.
 """
 
+import csv
+import io
 import json
 import re
+from collections import defaultdict
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
 NUMBERED = {"identify": "Customer_No__c", "new": "create"}
-options = (NUMBERED, {"identify": "Email", "object": "lead"})
+options = (NUMBERED, {"identify": "Email", "object": "lead"}, {"identify": "Email", "bulk": "0"})
 
 DATA = "/services/data/v62.0"
 PREFIX = {"Campaign": "701", "CampaignMember": "00v", "Contact": "003", "Lead": "00Q", "Account": "001"}
@@ -22,6 +27,7 @@ QUERY = re.compile(r"SELECT (?P<fields>.+?) FROM (?P<table>\w+)(?: WHERE (?P<whe
 TEXT = r"'(?:[^'\\]|\\.)*'"
 CONDITION = re.compile(rf"([\w.]+) (=|IN|!=) ({TEXT}|null|\((?:{TEXT}(?:, )?)+\))")
 WHERE = re.compile(rf"{CONDITION.pattern}(?: AND {CONDITION.pattern})*")
+NULL = "#N/A"
 SIGNS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -46,11 +52,18 @@ class Sandbox:
         self.options = NUMBERED
         self.tables = {name: {} for name in PREFIX}  # name -> id -> fields
         self.page, self.pages, self.token, self.left = 2000, {}, "not-a-real-access", 15_000
-        self.made = 0
+        self.index = {}  # (table, field) -> value -> ids, for the length of a call
+        self.made, self.people = 0, set()  # records; numbers of people who have one
+        self.jobs = {}  # id -> what it says of itself, its rows, and once it is over what it did and did not
+        self.locked, self.silent = set(), set()  # of a job: rows that fail, and rows of which it says nothing
 
     @property
     def object(self):
         return self.options.get("object", "contact").capitalize()
+
+    @property
+    def judges_few(self):
+        return "bulk" not in self.options
 
     def member(self, n):
         """The n-th person, who is there already where strangers are refused. Every other has opted out."""
@@ -58,7 +71,8 @@ class Sandbox:
         fields = {self.options["identify"]: f"C-{n}", name: "Ada", "NPS__c": n}
         if self.options["identify"] == "Email":
             fields["Email"] = f"person{n}@example.com"
-            if not self.rows(self.object, "Email", fields["Email"]):
+            if n not in self.people:
+                self.people.add(n)
                 self.keep(self.object, {"Email": fields["Email"], "HasOptedOutOfEmail": bool(n % 2)})
         return fields
 
@@ -67,7 +81,7 @@ class Sandbox:
 
     def holds(self, fields):
         """On the campaign with just these values."""
-        by, found = self.options["identify"], self.tables[self.object]
+        by, found, self.index = self.options["identify"], self.tables[self.object], {}
         ids = [ref for ref in self.rows(self.object, by, fields[by]) if fields.items() <= found[ref].items()]
         return any(ref in self.listed_records() for ref in ids)
 
@@ -82,12 +96,20 @@ class Sandbox:
         self.tables[table][ref] = dict(fields)
         return ref
 
+    def form(self, field, value):
+        """Only a field that is unique with regard to case regards it."""
+        return str(value) if field in ("Customer_No__c", "Id") else str(value).lower()
+
     def rows(self, table, field, *values):
-        """Ids of the rows with one of these values; only a field that is unique with regard to case regards it."""
-        form = str if field in ("Customer_No__c", "Id") else lambda value: str(value).lower()
-        wanted = {form(value) for value in values}
-        found = self.tables[table].items()
-        return [ref for ref, row in found if form(self.at(ref if field == "Id" else row, field)) in wanted]
+        """Ids of the rows with one of these values. They are looked through once a call."""
+        if (table, field) not in self.index:
+            found = self.index[table, field] = defaultdict(list)
+            for ref, row in self.tables[table].items():
+                found[self.form(field, self.at(ref if field == "Id" else row, field))].append(ref)
+        known = self.index[table, field]
+        return [
+            ref for value in dict.fromkeys(self.form(field, each) for each in values) for ref in known.get(value, ())
+        ]
 
     def at(self, row, path):
         """A value of a row, or of the row that it names: Contact.Email."""
@@ -102,15 +124,17 @@ class Sandbox:
         try:
             if request.headers.get("authorization") != f"Bearer {self.token}":
                 raise Refusal(401, "INVALID_SESSION_ID", "Session expired or invalid")
-            self.left -= 1
+            self.left, self.index = self.left - 1, {}
             if self.left < 0:
                 raise Refusal(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-            body = json.loads(request.content) if request.content else dict(request.url.params)
+            media = request.headers.get("content-type", "")
+            body = request.content.decode() if "csv" in media else json.loads(request.content or "null")
+            body = dict(request.url.params) if body is None else body
             where = f"{request.method} {request.url.path.removeprefix(DATA)}"
             for route, answer in ROUTES.items():
                 if found := re.fullmatch(route, where):
                     status, said = answer(self, *found.groups(), body)
-                    return httpx.Response(status, json=said)
+                    return httpx.Response(status, **({"text": said} if isinstance(said, str) else {"json": said}))
             raise Refusal(404, "NOT_FOUND", "The requested resource does not exist")
         except Refusal as refusal:
             return refusal.answer
@@ -124,15 +148,19 @@ class Sandbox:
         return httpx.Response(200, json={"access_token": self.token, "token_type": "Bearer", "scope": "api"})
 
     def composite(self, body):
-        [asked] = body["compositeRequest"]
+        if len(body["compositeRequest"]) > 5:
+            raise Refusal(400, "LIMIT_EXCEEDED", "at most 5 queries")
+        assert len({each["referenceId"] for each in body["compositeRequest"]}) == len(body["compositeRequest"])
+        return 200, {"compositeResponse": [self.answered(asked) for asked in body["compositeRequest"]]}
+
+    def answered(self, asked):
         url = urlsplit(asked["url"])
         assert (asked["method"], url.path) == ("GET", f"{DATA}/query")
         try:
             said, status = self.queried(parse_qs(url.query)["q"][0]), 200
         except Refusal as refusal:
             said, status = refusal.answer.json(), refusal.answer.status_code
-        answer = {"body": said, "httpHeaders": {}, "httpStatusCode": status, "referenceId": asked["referenceId"]}
-        return 200, {"compositeResponse": [answer]}
+        return {"body": said, "httpHeaders": {}, "httpStatusCode": status, "referenceId": asked["referenceId"]}
 
     def queried(self, soql):
         asked = QUERY.fullmatch(soql)
@@ -142,7 +170,7 @@ class Sandbox:
         for field, how, values in CONDITION.findall(asked["where"] or ""):
             texts = [unescaped(each) for each in re.findall(TEXT, values)]
             refs = self.rows(table, field, *texts) if how != "!=" else self.set_in(table, field)
-            found = refs if found is None else [ref for ref in found if ref in {*refs}]
+            found = refs if found is None else [*filter({*found}.__contains__, refs)]
         fields = asked["fields"].split(", ")
         if strange := [each for each in fields if each.rpartition(".")[2] not in FIELDS | {"Id", "Description"}]:
             raise Refusal(400, "INVALID_FIELD", f"{soql} No such column {strange[0]!r}")
@@ -177,10 +205,11 @@ class Sandbox:
         return 201, {"id": self.keep("Campaign", body), "success": True, "errors": []}
 
     def upsert(self, table, by, body):
-        return 200, [self.each(table, row, by) for row in self.records(body, table)]
+        return 200, self.each_of(table, self.records(body, table), by)
 
     def update(self, body):
-        return 200, [self.each(row["attributes"]["type"], row, None) for row in self.records(body)]
+        records = self.records(body)
+        return 200, self.each_of(records[0]["attributes"]["type"], records, None)
 
     def records(self, body, table=None):
         assert body["allOrNone"] is False
@@ -194,10 +223,17 @@ class Sandbox:
                 raise Refusal(400, "JSON_PARSER_ERROR", "Cannot deserialize instance of double from VALUE_STRING")
         return body["records"]
 
-    def each(self, table, row, by):
+    def each_of(self, table, records, by):
+        """What becomes of each record."""
+        known = defaultdict(list)
+        for ref, row in self.tables[table].items() if by else ():
+            known[self.form(by, row.get(by))].append(ref)
+        return [self.each(table, row, by, known) for row in records]
+
+    def each(self, table, row, by, known):
         """One record, found by id or by an external id, made by the latter alone."""
         fields = {name: value for name, value in row.items() if name not in ("attributes", "id")}
-        found = self.rows(table, by, row[by]) if by else self.rows(table, "Id", row["id"])
+        found = known[self.form(by, row[by])] if by else [row["id"]] * (row["id"] in self.tables[table])
         if len(found) > 1:
             return failed("DUPLICATE_EXTERNAL_ID", "more than one record found for external id field")
         if not found and not by:
@@ -205,20 +241,23 @@ class Sandbox:
         name = "Name" if table == "Account" else "LastName"
         if fields.get(name, not found) in ("", True, None):
             return failed("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{name}]")
-        ref = found[0] if found else self.keep(table, {"HasOptedOutOfEmail": False})
-        self.tables[table][ref] |= fields
-        return {"id": ref, "success": True, "errors": [], **({"created": not found} if by else {})}
+        new = not found
+        if new:
+            found.append(self.keep(table, {"HasOptedOutOfEmail": False}))
+        self.tables[table][found[0]] |= fields
+        return {"id": found[0], "success": True, "errors": [], **({"created": new} if by else {})}
 
     def join(self, body):
         assert body["allOrNone"] is False
         assert len(body["records"]) <= 200
-        return 200, [self.joined(row) for row in body["records"]]
+        there = {tuple(sorted(each.items())) for each in self.tables["CampaignMember"].values()}
+        return 200, [self.joined(row, there) for row in body["records"]]
 
-    def joined(self, row):
+    def joined(self, row, there):
         fields = {name: value for name, value in row.items() if name != "attributes"}
         assert row["attributes"] == {"type": "CampaignMember"}
         assert fields.keys() == {"CampaignId", f"{self.object}Id"}
-        if fields in self.tables["CampaignMember"].values():
+        if tuple(sorted(fields.items())) in there:
             return failed("DUPLICATE_VALUE", "Already a campaign member.")
         return {"id": self.keep("CampaignMember", fields), "success": True, "errors": []}
 
@@ -231,6 +270,82 @@ class Sandbox:
         if self.tables["CampaignMember"].pop(ref, None) is None:
             return failed("ENTITY_IS_DELETED", "entity is deleted")
         return {"id": ref, "success": True, "errors": []}
+
+    def open_job(self, asked):
+        assert (asked.pop("contentType"), asked.pop("lineEnding")) == ("CSV", "LF")
+        by = {"externalIdFieldName"} if asked["operation"] == "upsert" else set()
+        assert asked.keys() == {"object", "operation"} | by
+        name = f"750{len(self.jobs):015}"
+        self.jobs[name] = {"said": {"id": name, "state": "Open", "apiVersion": 62.0, **asked}, "rows": None}
+        return 200, self.jobs[name]["said"]
+
+    def job(self, name):
+        if name not in self.jobs:
+            raise Refusal(404, "NOT_FOUND", "The requested resource does not exist")
+        return self.jobs[name]
+
+    def fill(self, name, text):
+        if self.job(name)["rows"] is not None or self.jobs[name]["said"]["state"] != "Open":
+            raise Refusal(400, "CLIENTINPUTERROR", f"Found multiple contents for job: {name}")
+        self.jobs[name]["rows"] = [*csv.DictReader(io.StringIO(text, newline=""))]
+        return 201, ""
+
+    def begin(self, name, body):
+        said = self.job(name)["said"]
+        if (said["state"], body) != ("Open", {"state": "UploadComplete"}):
+            raise Refusal(400, "INVALIDJOBSTATE", f"the job is {said['state']}")
+        said["state"] = "UploadComplete"
+        return 200, said
+
+    def told(self, name, _):
+        return 200, self.job(name)["said"]
+
+    def works(self):
+        """Every job that has begun is done."""
+        for job in self.jobs.values():
+            if job["said"]["state"] == "UploadComplete":
+                job["did"], job["failed"] = [], []
+                job["said"] |= self.worked(job)
+
+    def worked(self, job):
+        said, rows = job["said"], [row for row in job["rows"] if not self.silent & {*row.values()}]
+        strange = sorted({name for row in rows for name in row} - FIELDS - {"Id"})
+        if strange:
+            return {"state": "Failed", "errorMessage": f"InvalidBatch : Field name not found : {strange[0]}"}
+        answers = [failed("UNABLE_TO_LOCK_ROW", "no")] * len(rows)
+        free = [n for n, row in enumerate(rows) if not self.locked & {*row.values()}]
+        for n, answer in zip(free, self.done(said, [rows[n] for n in free]), strict=True):
+            answers[n] = answer
+        for row, answer in reversed([*zip(rows, answers, strict=True)]):
+            told = [f"{each['statusCode']}:{each['message']}:--" for each in answer["errors"]]
+            ended = {"sf__Error": told[0]} if told else {"sf__Created": str(answer.get("created", False)).lower()}
+            job["failed" if told else "did"].append({"sf__Id": answer.get("id", ""), **ended, **row})
+        return {"state": "JobComplete", "numberRecordsProcessed": len(rows)}
+
+    def done(self, said, rows):
+        if said["operation"] == "delete":
+            return [self.left_by(row["Id"]) for row in rows]
+        cells = [{name: cell for name, cell in row.items() if cell != ""} for row in rows]
+        records = [{name: None if cell == NULL else cell for name, cell in row.items()} for row in cells]
+        records = [
+            {("id" if name == "Id" else name): typed(name, value) for name, value in row.items()} for row in records
+        ]
+        return self.each_of(said["object"], records, said.get("externalIdFieldName"))
+
+    def results(self, name, which, _):
+        job = self.job(name)
+        if job["said"]["state"] != "JobComplete":
+            raise Refusal(400, "INVALIDJOBSTATE", f"the job is {job['said']['state']}")
+        found = job["did" if which == "successful" else "failed"]
+        head = ["sf__Id", "sf__Created" if which == "successful" else "sf__Error", *(job["rows"] or [{}])[0]]
+        writer = csv.DictWriter(text := io.StringIO(), head, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+        return 200, text.getvalue()
+
+
+def typed(name, value):
+    return int(value) if name == "NPS__c" and value is not None else value
 
 
 def failed(code, message):
@@ -249,4 +364,9 @@ ROUTES = {
     r"PATCH /composite/sobjects": Sandbox.update,
     r"POST /composite/sobjects": Sandbox.join,
     r"DELETE /composite/sobjects": Sandbox.leave,
+    r"POST /jobs/ingest": Sandbox.open_job,
+    r"PUT /jobs/ingest/(\w+)/batches": Sandbox.fill,
+    r"PATCH /jobs/ingest/(\w+)": Sandbox.begin,
+    r"GET /jobs/ingest/(\w+)": Sandbox.told,
+    r"GET /jobs/ingest/(\w+)/(successful|failed)Results": Sandbox.results,
 }
