@@ -19,9 +19,11 @@ taken everyone. Of one with errors SendGrid names nobody but in a file on anothe
 who is on the list, and was changed since the job began, is accepted. One bad address turns a whole call down; where the
 answer names it, it is refused and the others are sent once more. To look 100 people up is a call more: to remove them,
 and to add them while new ones are refused. No number of calls a second is documented. NULL leaves a field as it is: how
-to empty one is not documented. No list is read back: SendGrid exports it into files on another host, whose columns are
-not documented. Not confirmed: how long a job takes (24 hours are allowed for) and is remembered; that one of a removal
-can be asked for (where it is unknown, the list decides). A contact with further identifiers is to be sent with all.
+to empty one is not documented. No list is read back: a list and a search show the latest 50 contacts, and an export
+ends later in files at a store that no page names, which must not see the key. What is in doubt is sent again,
+so nobody waits for it. Not confirmed: how long a job takes (24 hours are allowed for) and is remembered; that one of a
+removal can be asked for (where it is unknown, the list decides); what a row of an export holds. A contact with further
+identifiers is to be sent with all.
 https://www.twilio.com/docs/sendgrid/api-reference/contacts, …/lists, …/custom-fields,
 https://github.com/sendgrid/sendgrid-oai (read 2026-11)
 """
