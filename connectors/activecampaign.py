@@ -57,10 +57,6 @@ class Activecampaign(Connector):
     class Options(Connector.Options):
         new: Literal["refuse", "unsubscribed"] = "refuse"
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of tags
-
     @classmethod
     def reach(cls, settings: Any) -> Mapping[str, Any]:
         token = settings.api_token.get_secret_value().strip()

@@ -62,10 +62,6 @@ class Amplitude(Connector):
     class Options(Connector.Options):
         null: Null = "clear"
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of cohorts
-
     @classmethod
     def reach(cls, settings: Any) -> Mapping[str, Any]:
         signed = (settings.api_key.get_secret_value().strip(), settings.secret_key.get_secret_value().strip())
@@ -158,8 +154,8 @@ class Amplitude(Connector):
         told = [{"user_id": self.ident(member), "user_properties": self._properties(member)} for member in members]
         told = [each for each in told if each["user_properties"]]
         url, key = f"https://{USERS[self.settings.region]}/identify", self.settings.api_key.get_secret_value().strip()
-        for start in range(0, len(told), TOGETHER):
-            users = orjson.dumps(told[start : start + TOGETHER], default=dict).decode()
+        for part in self.parts(told, TOGETHER):
+            users = orjson.dumps(part, default=dict).decode()
             self.http.post(url, data={"api_key": key, "identification": users}, auth=httpx.Auth())  # the key is in it
 
     def _properties(self, member: Member) -> dict[str, object]:

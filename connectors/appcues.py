@@ -53,10 +53,6 @@ class Appcues(Connector):
         account_id: str
         region: Literal["us", "eu"]
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of segments
-
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
         return cls.formed({"user_id"} & {*send})

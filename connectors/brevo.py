@@ -65,7 +65,6 @@ class Brevo(Connector):
 
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of lists
         self.kinds: dict[str, str] = {}  # attribute -> type
 
     @classmethod

@@ -55,10 +55,6 @@ class Customerio(Connector):
         app_api_key: SecretStr
         region: Literal["us", "eu"]
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of segments
-
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
         for name in send:
@@ -143,8 +139,8 @@ class Customerio(Connector):
     def _known(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are a person's; an answer leaves out the others."""
         known: set[str] = set()
-        for start in range(0, len(ids), PEOPLE):
-            asked, reads = {"ids": ids[start : start + PEOPLE]}, {"reads": True}
+        for part in self.parts(ids, PEOPLE):
+            asked, reads = {"ids": part}, {"reads": True}
             answer = self._app("POST", "/v1/customers/attributes", json=asked, extensions=reads)
             known |= {str(each["customer"]["id"]) for each in answer.json()["customers"]}
         return known

@@ -85,7 +85,6 @@ class Dynamics365(Connector):
         super().__init__(*account, **run)
         self.object = self.options.object
         [(self.by, self.form)] = self.identity.items()
-        self.checked: set[str] = set()  # ids of lists
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
@@ -145,8 +144,8 @@ class Dynamics365(Connector):
         self._check(list_id)
         rows = self._rows("/listmembers", "_entityid_value", f"_listid_value eq {list_id}")
         ids = [each["_entityid_value"] for each in rows]
-        for start in range(0, len(ids), PAGE):
-            wanted = " or ".join(f"{self.object}id eq {each}" for each in ids[start : start + PAGE])
+        for part in self.parts(ids, PAGE):
+            wanted = " or ".join(f"{self.object}id eq {each}" for each in part)
             for record in self._rows(f"/{self.object}s", self.by, wanted):
                 yield {self.by: record[self.by]}
 
@@ -181,9 +180,8 @@ class Dynamics365(Connector):
     def _known(self, members: Sequence[Member]) -> tuple[dict[str, str], dict[str, str]]:
         """key -> record id of those whom Dynamics has once; key -> reason for the others."""
         keys, found = {self.ident(member): member.key for member in members}, dict[str, list[str]]()
-        idents, size = list(keys), PAGE // 5
-        for start in range(0, len(idents), size):
-            wanted = " or ".join(f"{self.by} eq {_quoted(each)}" for each in idents[start : start + size])
+        for part in self.parts([*keys], PAGE // 5):
+            wanted = " or ".join(f"{self.by} eq {_quoted(each)}" for each in part)
             for row in self._rows(f"/{self.object}s", f"{self.object}id,{self.by}", wanted):
                 if key := keys.get(self.form.of(row[self.by])):
                     found.setdefault(key, []).append(row[f"{self.object}id"])

@@ -101,7 +101,6 @@ class GoogleAds(Hashed):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         self.lists = f"/{PATH}{self.settings.account_id}/userLists"
-        self.checked: set[str] = set()  # ids of lists
 
     @classmethod
     def lasts(cls, options: Any) -> timedelta:

@@ -62,7 +62,6 @@ class Hubspot(Connector):
         super().__init__(*account, **run)
         self.records, self.type = OBJECTS[self.options.object]
         [(self.by, self.form)] = self.identity.items()
-        self.checked: set[str] = set()  # ids of lists
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Any]:
@@ -119,8 +118,8 @@ class Hubspot(Connector):
         while page:
             answer = self._of(list_id, "GET", "/memberships", params=page)
             ids = [str(each["recordId"]) for each in answer["results"]]
-            for start in range(0, len(ids), self.limits.batch):
-                for each in self._read(ids[start : start + self.limits.batch]):
+            for part in self.parts(ids, self.limits.batch):
+                for each in self._read(part):
                     yield {self.by: each["properties"].get(self.by)}
             after = ((answer.get("paging") or {}).get("next") or {}).get("after")
             page = {"limit": 250, "after": after} if after else {}

@@ -75,7 +75,6 @@ class Intercom(Connector):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         [self.by] = self.identity
-        self.checked: set[str] = set()  # ids of tags
         self.kinds: dict[str, str] = {}  # custom attribute -> type
 
     @classmethod

@@ -71,7 +71,6 @@ class Iterable(Connector):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         [self.by] = self.identity
-        self.checked: set[str] = set()  # ids of lists
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:

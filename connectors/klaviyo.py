@@ -71,7 +71,6 @@ class Klaviyo(Connector):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         [(self.by, self.form)] = self.identity.items()
-        self.checked: set[str] = set()  # ids of lists
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Any]:
@@ -114,8 +113,8 @@ class Klaviyo(Connector):
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
         found = sorted({str(each["id"]) for each in self._profiles(members)})
-        for start in range(0, len(found), self.limits.batch):
-            body = {"data": [{"type": "profile", "id": each} for each in found[start : start + self.limits.batch]]}
+        for part in self.parts(found, self.limits.batch):
+            body = {"data": [{"type": "profile", "id": each} for each in part]}
             self.http.request("DELETE", f"{_path(list_id)}/relationships/profiles", json=body)
         return Receipt.of(members)  # whom Klaviyo does not know is on no list
 
@@ -188,8 +187,8 @@ class Klaviyo(Connector):
     def _profiles(self, members: Sequence[Member]) -> Iterator[Mapping[str, Any]]:
         """The profiles of these people; strangers are left out, and those who were never sent."""
         idents = sorted(each for each in {self.ident(member) for member in members} if not UNREADABLE & {*each})
-        for start in range(0, len(idents), LOOKED_UP):
-            which = f"any({self.by},{orjson.dumps(idents[start : start + LOOKED_UP]).decode()})"
+        for part in self.parts(idents, LOOKED_UP):
+            which = f"any({self.by},{orjson.dumps(part).decode()})"
             yield from self._all("/profiles", {"filter": which, "fields[profile]": self.by, "page[size]": PAGE})
 
     def _meant(self, error: Mapping[str, Any]) -> str:

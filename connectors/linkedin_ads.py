@@ -87,7 +87,6 @@ class LinkedinAds(Hashed):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         self.account = f"urn:li:sponsoredAccount:{self.settings.account_id}"
-        self.checked: set[str] = set()  # ids of segments
 
     @classmethod
     def sent_kinds(cls, options: Any, send: Sequence[str]) -> Mapping[str, Kind]:

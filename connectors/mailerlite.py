@@ -62,7 +62,6 @@ class Mailerlite(Connector):
 
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of groups
         self.known: set[str] = set()  # keys of fields
 
     @classmethod

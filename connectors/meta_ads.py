@@ -97,7 +97,6 @@ class MetaAds(Hashed):
         super().__init__(settings, options, http, send, outbox)
         self.account = f"/act_{quote(settings.ad_account.strip().removeprefix('act_'), safe='')}"
         self.limits_use = options.limited_data_use or LDU in send
-        self.checked: set[str] = set()  # ids of audiences
         self.session, self.last = dict[str, Any](), dict[str, Any]()  # while one is replaced; and what was sent last
 
     @classmethod

@@ -85,10 +85,6 @@ class MicrosoftAds(Hashed):
         terms: Literal["accepted"] | None = Field(None, description="that you accept Microsoft's for Customer Match")
         days: int = Field(390, ge=1, le=390, description="how long the list keeps someone who is not sent again")
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of lists
-
     @classmethod
     def lasts(cls, options: Any) -> timedelta:
         return timedelta(days=options.days)

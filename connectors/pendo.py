@@ -72,10 +72,6 @@ class Pendo(Connector):
         integration_key: SecretStr
         region: Literal["us", "us1", "eu", "au", "jpn"]
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of segments
-
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
         return cls.formed({"visitor_id"} & {*send})

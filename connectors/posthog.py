@@ -63,10 +63,6 @@ class Posthog(Connector):
     class Options(Connector.Options):
         null: Null = "clear"
 
-    def __init__(self, *account: Any, **run: Any):
-        super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of cohorts
-
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
         return cls.formed([KNOWN_BY] if KNOWN_BY in send else [])

@@ -64,7 +64,6 @@ class Resend(Connector):
 
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of segments
         self.kinds: Mapping[str, str] = {}  # key of a property -> its type
 
     @classmethod

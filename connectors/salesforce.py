@@ -93,7 +93,6 @@ class Salesforce(Connector):
         [(self.by, self.form)] = self.identity.items()
         self.made_by = self.by if self.options.new == "create" else ""  # the external id that an upsert is by
         self.org = SObjects(self.http)
-        self.checked: set[str] = set()  # ids of campaigns
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:

@@ -30,7 +30,7 @@ https://github.com/sendgrid/sendgrid-oai (read 2026-11)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -65,7 +65,6 @@ class Sendgrid(Connector):
 
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
-        self.checked: set[str] = set()  # ids of lists
         self.fields: dict[str, tuple[str, str]] = {}  # name -> its id, "" where it is reserved; and its type
 
     @classmethod
@@ -98,9 +97,9 @@ class Sendgrid(Connector):
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
         self._check(list_id)
         idents = sorted({self.ident(member) for member in members})
-        ids = sorted(contact["id"] for part in _parts(idents) for contact in self._found(part).values())
+        ids = sorted(contact["id"] for part in self.parts(idents, LOOKED_UP) for contact in self._found(part).values())
         path = f"{_path(list_id)}/contacts"
-        calls = [self.http.delete(path, params={"contact_ids": ",".join(part)}) for part in _parts(ids)]
+        calls = [self.http.delete(path, params={"contact_ids": ",".join(part)}) for part in self.parts(ids, LOOKED_UP)]
         jobs = "+".join(str(answer.json()["job_id"]) for answer in calls)
         return Receipt.of(members, ticket=f"{list_id}/off/{jobs}" if jobs else None)
 
@@ -195,7 +194,7 @@ class Sendgrid(Connector):
     def _looked_up(self, emails: Sequence[str]) -> dict[str, Any]:
         """The same for any number; a malformed address is no contact's."""
         found: dict[str, Any] = {}
-        parts = [*_parts(emails)]
+        parts = [*self.parts(emails, LOOKED_UP)]
         while parts:
             part = parts.pop()
             try:
@@ -208,10 +207,6 @@ class Sendgrid(Connector):
 
 def _path(list_id: str) -> str:
     return f"/marketing/lists/{quote(list_id, safe='')}"
-
-
-def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + LOOKED_UP] for start in range(0, len(names), LOOKED_UP))
 
 
 def _value(name: str, kind: str, value: object) -> object:

@@ -77,7 +77,6 @@ class SnapchatAds(Hashed):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         self.account = self.settings.ad_account_id.strip()
-        self.checked: set[str] = set()  # ids of segments
 
     @classmethod
     def lasts(cls, options: Any) -> timedelta | None:

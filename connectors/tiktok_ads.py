@@ -66,7 +66,6 @@ class TiktokAds(Hashed):
     def __init__(self, *account: Any, **run: Any):
         super().__init__(*account, **run)
         self.advertiser = self.settings.advertiser_id.strip()
-        self.checked: set[str] = set()  # ids of audiences
 
     @classmethod
     def reach(cls, settings: Any) -> Mapping[str, Any]:

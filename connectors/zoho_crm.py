@@ -221,8 +221,8 @@ def _unfit(ident: str) -> bool:
 
 def _each(records: Sequence[str], send: Callable[[Sequence[str]], httpx.Response]) -> dict[str, str]:
     """Record -> reason, of those that were not changed; as many a call as Zoho takes."""
-    parts = [records[start : start + RECORDS] for start in range(0, len(records), RECORDS)]
-    return {each: why for some in parts for each, why in _refused(some, send(some)).items()}
+    parts = Connector.parts(records, RECORDS)
+    return {each: why for part in parts for each, why in _refused(part, send(part)).items()}
 
 
 def _said(answer: httpx.Response) -> Mapping[str, Any]:

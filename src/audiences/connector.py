@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,8 @@ from audiences.errors import BatchRefused, DefinitionError
 from audiences.identity import Form
 from audiences.member import Member, Receipt
 from audiences.verbs import Verbs
+
+T = TypeVar("T")
 
 # The option `null` of every connector whose provider can tell the two apart.
 Null = Annotated[
@@ -120,6 +122,7 @@ class Connector(Verbs, ABC):
         """send: the destination fields of the sync; outbox: a name for this run's deliveries, never used twice."""
         self.settings, self.options, self.http, self.outbox = settings, options, http, outbox
         self.identity = self.identify(options, tuple(send))
+        self.checked: set[str] = set()  # ids of lists that a connector has looked at, and need not look at again
 
     @classmethod
     def identify(cls, options: Any, send: Sequence[str]) -> Mapping[str, Form]:
@@ -143,6 +146,11 @@ class Connector(Verbs, ABC):
     def ident(self, member: Member) -> str:
         """The member's identifier in its normal form; the key where no field identifies it."""
         return (identity.ident(member.fields, self.identity) if self.identity else None) or member.key
+
+    @staticmethod
+    def parts(told: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+        """These in their order, at most `size` at a time: for a call that takes no more."""
+        return (told[start : start + size] for start in range(0, len(told), size))
 
     def found_or_made(
         self, kind: str, name: str, find: Callable[[str], Sequence[object]], make: Callable[[str], object]

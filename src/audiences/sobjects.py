@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
+from audiences.connector import Connector
 from audiences.errors import DeliveryError
 
 CALL, QUERIES = 200, 5  # records a call, and identifiers a query; queries a call
@@ -67,7 +68,7 @@ class SObjects:
 
     def rows(self, *soql: str) -> Iterator[Mapping[str, Any]]:
         """The rows of queries. They travel in a body: an address takes 16,384 bytes, and stands in logs."""
-        for part in _parts(soql, QUERIES):
+        for part in Connector.parts(soql, QUERIES):
             paths = [f"{self.http.base_url.path}query?q={quote(each, safe='')}" for each in part]
             asked = [{"method": "GET", "url": path, "referenceId": f"rows{n}"} for n, path in enumerate(paths)]
             said = self.http.post("/composite", json={"compositeRequest": asked}, extensions={"reads": True}).json()
@@ -81,14 +82,14 @@ class SObjects:
 
     def found(self, table: str, field: str, values: Sequence[str], where: str = "") -> Iterator[tuple[object, str]]:
         """(value, id) of the rows that have one of these texts in a field, as Salesforce compares it."""
-        lists = (", ".join(map(self.quoted, part)) for part in _parts(values, CALL))
+        lists = (", ".join(map(self.quoted, part)) for part in Connector.parts(values, CALL))
         return self.column(table, field, *(f"{where}{field} IN ({each})" for each in lists))
 
     def write(self, method: str, table: str, told: Records, by: str = "") -> Judged:
         """Create (POST), update or upsert (PATCH) each of these for itself. by: the external id that an upsert is by"""
         path = f"/composite/sobjects/{table}/{by}" if by else "/composite/sobjects"
         done, failed = dict[str, str](), dict[str, str]()
-        for part in _parts([*told], CALL):
+        for part in Connector.parts([*told], CALL):
             records = [{"attributes": {"type": table}, **told[name]} for name in part]
             said = self.http.request(method, path, json={"allOrNone": False, "records": records}).json()
             _judge(part, said, done, failed)
@@ -97,7 +98,7 @@ class SObjects:
     def delete(self, ids: Mapping[str, str]) -> Judged:
         """Delete each of these records for itself. ids: name -> id"""
         done, failed = dict[str, str](), dict[str, str]()
-        for part in _parts([*ids], CALL):
+        for part in Connector.parts([*ids], CALL):
             asked = {"ids": ",".join(ids[name] for name in part), "allOrNone": "false"}
             _judge(part, self.http.delete("/composite/sobjects", params=asked).json(), done, failed)
         return done, failed
@@ -159,10 +160,6 @@ class SObjects:
         while not page["done"]:
             page = self.http.get(f"/query/{page['nextRecordsUrl'].rpartition('/')[2]}").json()
             yield from page["records"]
-
-
-def _parts(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 def _judge(names: Sequence[str], said: Any, done: dict[str, str], failed: dict[str, str]) -> None:
