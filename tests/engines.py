@@ -35,6 +35,7 @@ class DuckDB:
 
     name, dialect, nowhere = "duckdb", "duckdb", "duckdb:///none.duckdb"
     kept: ClassVar[dict[URL, Warehouse]] = {}
+    listing = "select table_name from information_schema.tables where table_schema = 'audience_sync'"
     costly = "join_order,statistics_propagation,filter_pullup,common_subexpressions"
 
     def __init__(self, databases: Callable[..., URL] | None = None):
@@ -95,6 +96,7 @@ class PostgreSQL:
     """A database of the server that the tests have started."""
 
     name, dialect, nowhere = "postgresql", "postgres", "postgresql://127.0.0.1:9/none"
+    listing = DuckDB.listing
 
     def __init__(self, databases: Callable[..., URL]):
         self.databases = databases
@@ -134,6 +136,57 @@ class PostgreSQL:
                 connection.cursor().executemany(f"insert into {table} values ({places})", rows)
 
 
+class SQLite:
+    """A SQLite file in the test's folder, and our schema in another beside it."""
+
+    name, dialect, nowhere = "sqlite", "sqlite", "sqlite:///none.sqlite"
+    listing = "select name from audience_sync.sqlite_master where type = 'table'"
+    folders: ClassVar[list[tempfile.TemporaryDirectory]] = []
+
+    def __init__(self, databases: Callable[..., URL] | None = None):
+        """Needs no server."""
+
+    def new(self, folder: Path) -> URL:
+        sqlite3.connect(folder / "w.sqlite").close()
+        return make_url(f"sqlite:///{folder / 'w.sqlite'}")
+
+    def copy(self, url: URL, folder: Path) -> URL:
+        for file in Path(str(url.database)).parent.glob("w.*"):
+            shutil.copy(file, folder / file.name)
+        return make_url(f"sqlite:///{folder / 'w.sqlite'}")
+
+    def close(self, url: URL) -> None:
+        """Nothing of it is held."""
+
+    def alone(self) -> URL:
+        """A warehouse that is opened once."""
+        self.folders.append(tempfile.TemporaryDirectory())
+        return self.new(Path(self.folders[-1].name))
+
+    @contextmanager
+    def open(self, url: URL) -> Iterator[Any]:
+        with closing(sqlite3.connect(str(url.database), isolation_level=None)) as connection:
+            yield connection
+
+    @contextmanager
+    def ours(self, url: URL) -> Iterator[Any]:
+        """What reaches our tables."""
+        file = Path(str(url.database)).with_suffix(".audience_sync.sqlite")
+        with closing(sqlite3.connect(str(url.database), isolation_level=None, detect_types=1)) as connection:
+            connection.execute(f"attach database '{file}' as audience_sync")
+            yield connection
+
+    def warehouse(self, url: URL) -> Warehouse:
+        return Warehouse(url, "audience_sync")
+
+    def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
+        """Let a table hold exactly these rows."""
+        with self.open(url) as connection:
+            connection.execute(f"delete from {table}")
+            if rows:
+                connection.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
+
+
 class Onlooker(PostgreSQL):
     """PostgreSQL by a role that may read and do nothing else."""
 
@@ -164,33 +217,16 @@ class Closed(DuckDB):
         return url
 
 
-class SQLite:
-    """A SQLite file in the test's folder."""
+class Seen(SQLite):
+    """The same file, which is only read."""
 
-    name, dialect = "sqlite, only read", "sqlite"
-
-    def new(self, folder: Path) -> URL:
-        sqlite3.connect(folder / "w.sqlite").close()
-        return make_url(f"sqlite:///{folder / 'w.sqlite'}")
-
-    @contextmanager
-    def open(self, url: URL) -> Iterator[Any]:
-        with closing(sqlite3.connect(str(url.database), isolation_level=None)) as connection:
-            yield connection
-
-    def fill(self, url: URL, table: str, rows: Sequence[tuple]) -> None:
-        """Let a table hold exactly these rows."""
-        with self.open(url) as connection:
-            connection.execute(f"delete from {table}")
-            if rows:
-                connection.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
-
-    def close(self, url: URL) -> None:
-        """Nothing of it is held."""
+    name = "sqlite, only read"
 
 
 class ReadOnly:
     """A warehouse that is only read: our tables are in a file in the test's folder."""
+
+    listing = DuckDB.listing
 
     def __init__(self, source: Any):
         self.source, self.name, self.dialect = source, source.name, source.dialect
@@ -215,12 +251,22 @@ class ReadOnly:
 
 
 ENGINES = {each.name: each for each in (DuckDB, PostgreSQL)}
+FURTHER = {each.name: each for each in (SQLite,)}
+
+
+EVERY = ENGINES | FURTHER
 
 
 @pytest.fixture(params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> DuckDB | PostgreSQL:
-    """Each engine in turn."""
-    return DuckDB() if request.param == "duckdb" else PostgreSQL(request.getfixturevalue("databases"))
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Each engine in turn; those of FURTHER only where a test asks for them."""
+    return started(request, request.param)
+
+
+def started(request: pytest.FixtureRequest, name: str) -> Any:
+    """An engine by its name, with the server that it needs."""
+    server = {"postgresql": "databases"}.get(name)
+    return EVERY[name](request.getfixturevalue(server) if server else None)
 
 
 def on(*names: str) -> pytest.MarkDecorator:

@@ -251,8 +251,7 @@ class History:
         return {ident for (ident,) in self.world.sql(" union all ".join(selects))} if selects else set()
 
     def tables(self) -> list[str]:
-        sql = "select table_name from information_schema.tables where table_schema = 'audience_sync'"
-        return [name for (name,) in self.world.sql(sql)]
+        return [name for (name,) in self.world.sql(self.world.engine.listing)]
 
     def in_step(self) -> None:
         """I3 of the protocol: the list is the audience less the refused, so is the ledger, and nothing is open.

@@ -15,9 +15,10 @@ from audiences.control import Control, Fence
 from audiences.identity import Form
 from audiences.terms import Terms
 from audiences.warehouse import Warehouse
-from engines import ENGINES
+from engines import EVERY
 from oracle import Case, Claim, Person, Refusal, ident, plan
 from scale import times
+from world import whole
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
 QUERY = "select id, email, nps from people -- all"
@@ -90,10 +91,10 @@ def apart(n, row):
     )
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=list(EVERY))
 def fence(request, postgres_server):
     """An empty warehouse that has run the sync once."""
-    engine = ENGINES[request.param](postgres_server.database)
+    engine = EVERY[request.param](postgres_server.database)
     with Warehouse(engine.alone(), "audience_sync") as warehouse:
         warehouse.run("create table people (id bigint, email varchar, nps integer)")
         control.create(warehouse, SYNC.name, SYNC.table)
@@ -138,7 +139,7 @@ def planned(fence, case, rule):
         f' verb, "key", ident, list, sent_email, sent_nps, had from {outbox.table(fence, 7)}'
         " where seq >= 0 order by seq"
     )
-    return rows, filled, changes
+    return [(*row[:3], whole(row[3]), *row[4:]) for row in rows], filled, changes
 
 
 def agrees(fence, case, rule=None):

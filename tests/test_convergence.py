@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 import jobs
-from engines import DuckDB
+from engines import EVERY, started
 from history import CHANGES, FATES, KEYS, NAMES, Dropped, History, JobHistory
 from scale import times
 from test_every_connector import FILES
@@ -104,6 +104,8 @@ STEPS = {
     ("postgresql", Told): times(150, 5_000, 400),
     ("duckdb", ToldOfJobs): times(25, 1_000, 50),
     ("postgresql", ToldOfJobs): times(75, 2_000, 200),
+    ("sqlite", Told): times(20, 1_000, 60),
+    ("sqlite", ToldOfJobs): times(10, 500, 30),
 }
 
 
@@ -128,7 +130,7 @@ def told(machine, engine, steps):
 
 
 @pytest.mark.parametrize("machine", [Told, ToldOfJobs])
-@pytest.mark.parametrize("engine", ["duckdb", "postgresql"])
+@pytest.mark.parametrize("engine", list(EVERY))
 def test_any_history_ends_in_step(request, machine, engine):
     """
     Members come, change, move, share, swap, hand over and leave; calls fail before and after they are applied; runs are
@@ -136,7 +138,7 @@ def test_any_history_ends_in_step(request, machine, engine):
     may be on a list. Two quiet runs later (four with tickets) the list holds who belongs and nobody else, every claim
     is sure, whoever is refused is remembered as refused, and the stranger is where they were.
     """
-    kind = DuckDB() if engine == "duckdb" else Dropped(request.getfixturevalue("postgres_server"))
+    kind = Dropped(request.getfixturevalue("postgres_server")) if engine == "postgresql" else started(request, engine)
     told(machine, kind, STEPS[engine, machine])
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from engines import ENGINES, each
+from engines import EVERY
 from scale import times
 from world import Killer, World
 
@@ -18,8 +18,8 @@ STRANGER = "stranger@x"
 STEPS = 75  # of the run below; a test checks that it is enough
 # How far apart the steps are that are tried: ALONE where nothing but the kill happens, APART where more does. A case
 # takes the server a third of what it takes an engine that opens a file. `make thorough` tries every step on both.
-ALONE = {"duckdb": times(6, 1, 1), "postgresql": 1}
-APART = {"duckdb": times(28, 1, 14), "postgresql": times(8, 1, 4)}
+ALONE = {"duckdb": times(6, 1, 1), "postgresql": 1, "sqlite": times(11, 1, 3)}
+APART = {"duckdb": times(28, 1, 14), "postgresql": times(8, 1, 4), "sqlite": times(37, 1, 14)}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def prepared(tmp_path_factory, postgres_server):
 
     @cache
     def prepared(name):
-        world = World(tmp_path_factory.mktemp("prepared"), engine=ENGINES[name](postgres_server.database))
+        world = World(tmp_path_factory.mktemp("prepared"), engine=EVERY[name](postgres_server.database))
         world.small(BATCH)
         world.people(*BEFORE)
         world.sync()
@@ -47,8 +47,8 @@ def world(engine, prepared, tmp_path, databases):
 
 def steps(first, apart=APART):
     """The steps to try on each engine."""
-    tried = {name: range(first, STEPS, apart[name]) for name in ENGINES}
-    return pytest.mark.parametrize(("engine", "at"), each(**tried), indirect=["engine"])
+    tried = [(name, at) for name, step in apart.items() for at in range(first, STEPS, step)]
+    return pytest.mark.parametrize(("engine", "at"), tried, indirect=["engine"])
 
 
 def test_the_run_has_no_more_steps_than_are_tried(world):

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from audiences.warehouse import Warehouse, literal
-from engines import ENGINES
+from engines import EVERY
 from scale import times
 from test_normal import RULES
 
@@ -27,9 +27,9 @@ PARTS = [
 PARTS += ["301234567", "8005550100", "94025-1234", "sha256:", "ab" * 32, "\u0301", "🎈"]
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=list(EVERY))
 def warehouse(request, postgres_server):
-    with Warehouse(ENGINES[request.param](postgres_server.database).alone(), "audience_sync") as warehouse:
+    with Warehouse(EVERY[request.param](postgres_server.database).alone(), "audience_sync") as warehouse:
         yield warehouse
 
 

@@ -9,7 +9,7 @@ from audiences import denied
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse import sources
 from audiences.warehouse.sources.mysql import MySQLSource
-from engines import ReadOnly, SQLite
+from engines import ReadOnly, Seen
 from mariadb import MariaDB
 from scale import times
 from sourced import asks, failed, two_syncs
@@ -52,7 +52,7 @@ VALUES = {
 
 
 def made(request, name):
-    return SQLite() if name == "sqlite" else MariaDB(request.getfixturevalue("mariadb_server"))
+    return Seen() if name == "sqlite" else MariaDB(request.getfixturevalue("mariadb_server"))
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -67,7 +67,7 @@ def mariadb(tmp_path, mariadb_server):
 
 @pytest.fixture
 def sqlite(tmp_path):
-    return World(tmp_path, engine=ReadOnly(SQLite()))
+    return World(tmp_path, engine=ReadOnly(Seen()))
 
 
 def test_two_syncs(world):

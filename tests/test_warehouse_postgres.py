@@ -388,8 +388,8 @@ def test_another_kind_of_warehouse_is_refused():
     """
     What is not supported yet says what is.
     """
-    with pytest.raises(DefinitionError, match="'mysql' is not supported yet") as refused:
-        dialect(make_url("mysql://example.com/x"))
+    with pytest.raises(DefinitionError, match="'oracle' is not supported yet") as refused:
+        dialect(make_url("oracle://example.com/x"))
     assert "postgresql://host/database" in refused.value.do
 
 

@@ -85,11 +85,12 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             return ""
         same = "".join(f" and f.{sent(name)} is not distinct from {self._before(name)}" for name in self.terms.send)
         claims = f'from {self.ledger} l where l.sure and l."at" < {self.refresh.due}'
-        return f"""old as materialized ((select l."key" {claims} and exists (select 1 from s where s."key" = l."key")
-  and not exists (select 1 from {self.refused} f where f."key" = l."key" and f.ident = l.ident
-    and f.retry_at > {self.now}{same})
-  order by l."at", l."key"
-  limit (select cast(ceil({self.refresh.share:.9f} * count(*)) as bigint) from {self.ledger}))
+        return f"""old as materialized (select "key" from (
+    select l."key", row_number() over (order by l."at", l."key") as nth {claims}
+      and exists (select 1 from s where s."key" = l."key")
+      and not exists (select 1 from {self.refused} f where f."key" = l."key" and f.ident = l.ident
+        and f.retry_at > {self.now}{same})) o
+    where nth < (select {self.refresh.share:.9f} * count(*) + 1 from {self.ledger})
   union all select l."key" {claims} and exists (select 1 from {self.refused} f where f."key" = l."key"
     and f.retry_at > {self.now})),
 """

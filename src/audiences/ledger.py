@@ -17,7 +17,7 @@ from audiences.terms import SENT, Terms, fields, sent
 from audiences.verdicts import Found
 from audiences.warehouse import Warehouse, literal
 
-BACKOFF = "least(power(4, {attempts} - 1), 168)"  # hours: 1, 4, 16, 64, then once a week
+BACKOFF = "case {attempts} when 1 then 1 when 2 then 4 when 3 then 16 when 4 then 64 else 168 end"  # hours
 
 
 def create(warehouse: Warehouse, terms: Terms, types: Mapping[str, str]) -> None:
@@ -234,14 +234,15 @@ class Settlement:
         ups = f"(select * from {rows} where {UPSERT})"
         equal = " and ".join(f"f.{name} is not distinct from o.{name}" for name in self.columns)
         again = f'f.outbox < {self.outbox} and f."key" = o."key"'
-        due = f"{self.now} + cast({BACKOFF.format(attempts='{n}')} as integer) * interval '1 hour'"
+        words = self.fence.warehouse.words
+        first, due = (words.later(self.now, BACKOFF.format(attempts=n)) for n in ("1", "(f.attempts + 1)"))
         self._change(
             f'update {refused} f set attempts = f.attempts + 1, outbox = {self.outbox}, "at" = {self.now},'
-            f" retry_at = {due.format(n='(f.attempts + 1)')} from {ups} o where {again} and {same('f')} and {equal}"
+            f" retry_at = {due} from {ups} o where {again} and {same('f')} and {equal}"
         )
         self._change(f"delete from {refused} f using {ups} o where {again}")
         self._change(
             f'insert into {refused} ("key", ident, list, attempts, retry_at, outbox, "at"{columns})'
-            f' select "key", ident, list, 1, {due.format(n=1)}, {self.outbox}, {self.now}{columns} from {ups} o'
+            f' select "key", ident, list, 1, {first}, {self.outbox}, {self.now}{columns} from {ups} o'
             f' where not exists (select 1 from {refused} f where f."key" = o."key")'
         )

@@ -1,5 +1,5 @@
-"""The audience as its syncs read it: the query itself, or a table: where several syncs share one evaluation, and where
-the warehouse is only read, so that its rows come to the ledger.
+"""The audience as its syncs read it: the query itself, or a table: where several syncs share one evaluation, where
+the warehouse is only read, so that its rows come to the ledger, and where our statements are translated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def staged(
     Writing an audience down costs more than comparing it, so one reader gets the query. The table is a temporary one:
     it goes with the connection, also where this process is killed.
     """
-    if len(readers) < (1 if warehouse.source else 2):
+    if len(readers) < (1 if warehouse.lands else 2):
         yield audience.select
         return
     name = quoted(f"staged_{run}")
@@ -35,7 +35,7 @@ def staged(
 
 def looked(warehouse: Warehouse, audience: Audience, binding: Binding, types: Mapping[str, str]) -> str:
     """The SQL that gives the audience's rows to a command that only looks at a sync, until it looks again."""
-    if warehouse.source is None:
+    if not warehouse.lands:
         return audience.select
     _land(warehouse, "looked", audience, [binding], types)
     return "select * from looked"

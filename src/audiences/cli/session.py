@@ -74,9 +74,9 @@ class Session:
 
     @property
     def one_lane(self) -> bool:
-        """Whether our tables are in a DuckDB file, which one connection has at a time."""
+        """Whether our tables are in a file, which one connection writes at a time."""
         url = settings.warehouse_url(self.settings, self.folder)
-        return bool(self.settings.ledger_url) or url.get_backend_name() == "duckdb"
+        return bool(self.settings.ledger_url) or url.get_backend_name() in ("duckdb", "sqlite")
 
     def read(self) -> Project:
         """The definitions as they are now, read in the dialect of the warehouse's SQL."""

@@ -113,7 +113,9 @@ def claimed(session: Session, warehouse: Warehouse, key: str, sync: str, table: 
     selects = [f'select cast("key" as varchar) as k from {warehouse.table(name)}' for name in ours]
     with suppress(AudienceError):  # `asked` says what is wrong with the query
         [audience] = session.project.select([sync])
-        read = compare.asked(warehouse, audience, binding, audience.select, warehouse.described(audience.select))
+        types = warehouse.described(audience.select)
+        source = stage.looked(warehouse, audience, binding, types)
+        read = compare.asked(warehouse, audience, binding, source, types)
         told, _ = warehouse.words.key(read.key, read.types)
         selects.append(f"select cast({told} as varchar) as k from (\n{read.source}\n) as q")
     begun = " or ".join(f"substr(k, 1, {len(start)}) = {literal(start)}" for start in starts)

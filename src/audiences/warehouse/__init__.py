@@ -12,16 +12,15 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, CursorResult, Engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import landing, sources
 from audiences.warehouse.catalogue import Catalogue
-from audiences.warehouse.duckdb import DuckDB
 from audiences.warehouse.embedded import Ledger, made
-from audiences.warehouse.postgres import Postgres
+from audiences.warehouse.engines import dialect, spoken
 from audiences.warehouse.source import Source
 from audiences.warehouse.words import Conflict, Words, literal, overdue, quoted
 
@@ -29,7 +28,6 @@ __all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "made", "quot
 
 Made = tuple[str, Callable[[object], str | None]]
 NOTHING: Mapping[str, Made] = MappingProxyType({})
-ENGINES: Mapping[str, type[Words]] = {"duckdb": DuckDB, "postgresql": Postgres, "postgres": Postgres}
 
 
 @dataclass
@@ -87,13 +85,13 @@ class Warehouse:
 
     def prepare(self) -> None:
         """Make our schema, where it is missing. It is asked for first: to make it takes a right that few roles have."""
-        [(there,)] = self.rows(self.words.has_schema, schema=self.schema)
-        if not there:
-            self.run(f"create schema if not exists {quoted(self.schema)}")
+        [(there,)] = self._bound(self.words.has_schema, schema=self.schema).fetchall()
+        for statement in () if there else self.words.founded():
+            self._native(statement)
 
     def tables(self, prefix: str) -> list[str]:
         """The names of our tables that start with `prefix`."""
-        return [name for (name,) in self.rows(self.words.tables, schema=self.schema, prefix=prefix)]
+        return [name for (name,) in self._bound(self.words.tables, schema=self.schema, prefix=prefix).fetchall()]
 
     def columns(self, table: str) -> dict[str, str]:
         """Column -> type of one of our tables; empty where there is no such table."""
@@ -113,7 +111,12 @@ class Warehouse:
 
     def asked(self, select: str) -> Sequence[Sequence[Any]]:
         """The few rows of a SELECT that is asked where the audiences are."""
-        return self.source.asked(select) if self.source else self.run(select)
+        return self.source.asked(select) if self.source else self._native(select)
+
+    @property
+    def lands(self) -> bool:
+        """Whether an audience's rows are written down before anything else is asked of them."""
+        return self.source is not None or self.words.lands
 
     def land(self, table: str, select: str, types: Mapping[str, str], made: Mapping[str, Made] = NOTHING) -> None:
         """Make a temporary table, quoted, of these columns of an audience's rows. Nothing else leaves the source.
@@ -121,8 +124,8 @@ class Warehouse:
         made: of a source, columns that are made on the way -> the column that each is made of, and how
         """
         if self.source is None:
-            picked = ", ".join(f"q.{quoted(column)}" for column in types)
-            self.run(f"create temp table {table} as select {picked} from (\n{select}\n) as q")
+            for each in self.words.landed(table, select, types):
+                self._native(each)
             return
         kinds = {**types, **dict.fromkeys(made, "VARCHAR")}
         columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
@@ -164,7 +167,7 @@ class Warehouse:
             )
         before, after = self.words.bounding(most)
         if before:
-            self.run(before)
+            self._native(before)
         self.most = most
         try:
             with overdue(most):
@@ -173,35 +176,47 @@ class Warehouse:
             self.most = None
             with suppress(WarehouseError):  # a connection that broke has no time-out either
                 if after:
-                    self.run(after)
+                    self._native(after)
 
     def index(self, table: str, column: str) -> None:
         """Let a new table, quoted, be read by ranges of a column."""
         for statement in self.words.indexed(table, column):
-            self.run(statement)
+            self._native(statement)
 
     def rows(self, sql: str, **values: object) -> Sequence[Any]:
-        with self._in_words():
-            return self.connection.execute(text(sql), values).fetchall()
+        return self._bound(self._said(sql), **values).fetchall()
 
     def change(self, sql: str, **values: object) -> int:
         """Run a statement of ours; the rows it changed."""
-        with self._in_words():
-            return int(self.connection.execute(text(sql), values).rowcount)
+        return int(self._bound(self._said(sql), **values).rowcount)
 
     def change_now(self, sql: str, **values: object) -> int:
         """The same, but raise Conflict where another worker's transaction is in the way, and do not wait for it."""
         before, after = self.words.impatient()
         if not before:
             return self.change(sql, **values)
-        self.run(before)
+        self._native(before)
         try:
             return self.change(sql, **values)
         finally:
-            self.run(after)
+            self._native(after)
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run SQL that holds an audience's text: nothing in it is taken for a parameter. Plain tuples."""
+        """Run SQL that may hold an audience's text: nothing in it is taken for a parameter. Plain tuples."""
+        return self._native(self._said(sql))
+
+    def _said(self, sql: str) -> str:
+        *before, last = self.words.said(sql)
+        for each in before:
+            self._native(each)
+        return last
+
+    def _bound(self, sql: str, **values: object) -> CursorResult[Any]:
+        with self._in_words():
+            return self.connection.execute(text(sql), values)
+
+    def _native(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the engine's own SQL."""
         with self._in_words():
             result = self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
             return list(result.cursor.fetchall()) if result.cursor is not None and result.returns_rows else []
@@ -212,10 +227,10 @@ class Warehouse:
 
         snapshot: whether all its statements must see the data of one moment
         """
-        self.run(self.words.snapshot if snapshot else "begin transaction")
+        self._native(self.words.snapshot if snapshot else self.words.begin)
         try:
             yield
-            self.run("commit")
+            self._native("commit")
         except BaseException:
             self._give_up()
             raise
@@ -231,20 +246,3 @@ class Warehouse:
                 yield
         except DBAPIError as error:
             raise self.words.refusal(error.orig or error) from None
-
-
-def spoken(url: URL) -> type[Words]:
-    """The words of a warehouse's engine. Raises DefinitionError for a kind that is not supported yet."""
-    kind = url.get_backend_name()
-    if kind not in ENGINES:
-        raise DefinitionError(
-            f"a warehouse of the kind {kind!r} is not supported yet",
-            do="set AUDIENCES_WAREHOUSE_URL to a DuckDB database, duckdb:///path/to/file.duckdb,"
-            " or to a PostgreSQL one, postgresql://host/database with its role and password",
-        )
-    return ENGINES[kind]
-
-
-def dialect(url: URL) -> str:
-    """What sqlglot calls the SQL of a warehouse. Raises DefinitionError for a kind that is not supported yet."""
-    return spoken(url).dialect

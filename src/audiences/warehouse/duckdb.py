@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path
-from threading import Timer
-from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
-from audiences.warehouse.words import APART, Cancelled, Conflict, Words, quoted
+from audiences.warehouse.words import APART, Cancelled, Conflict, Words, interrupting, quoted
 
 # What these say is about names and grammar; every other error may quote a value.
 NAMING = ("CatalogException", "BinderException", "ParserException", "SyntaxException")
@@ -80,18 +77,9 @@ class DuckDB(Words):
         """Its own word for that."""
         return f"try_cast({expression} as {type_})"
 
-    @contextmanager
-    def timed(self, connection: Connection, most: timedelta) -> Iterator[None]:
-        """It has no time-out of its own: a clock beside the statement interrupts it."""
-        driver: Any = connection.connection.driver_connection
-        clock = Timer(most.total_seconds(), driver.interrupt)
-        clock.daemon = True
-        clock.start()
-        try:
-            yield
-        finally:
-            clock.cancel()
-            clock.join()  # what comes next is not to be interrupted
+    def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
+        """It has no time-out of its own."""
+        return interrupting(connection, most)
 
     def relieve(self, connection: Connection) -> None:
         """It keeps pages in case they are read again, up to its limit; what is in use stays."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from threading import Timer
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
@@ -49,6 +50,20 @@ def overdue(most: timedelta) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def interrupting(connection: Connection, most: timedelta) -> Iterator[None]:
+    """A clock beside the statements of this block, of an engine in this process, that breaks them off."""
+    driver: Any = connection.connection.driver_connection
+    clock = Timer(most.total_seconds(), driver.interrupt)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
+        clock.join()  # what comes next is not to be interrupted
+
+
 @dataclass(frozen=True, slots=True)
 class Words(ABC):
     """What one engine says in its own way. Nothing else asks which engine it is.
@@ -62,7 +77,9 @@ class Words(ABC):
     dialect: ClassVar[str]  # what sqlglot calls the SQL
     text: ClassVar[str]  # the type of text, and of a moment without a zone, as `columns` names them
     moment: ClassVar[str]
+    begin: ClassVar[str] = "begin transaction"
     snapshot: ClassVar[str] = "begin transaction"  # all statements of it see the data of one moment
+    lands: ClassVar[bool] = False  # whether an audience is written down before anything else is asked of it
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
     spelled: ClassVar[re.Pattern[str]]  # types whose text has one form only
 
@@ -93,6 +110,26 @@ class Words(ABC):
     @abstractmethod
     def shut(self, error: BaseException) -> Exception:
         """Why the warehouse cannot be opened. No row was read yet: what the engine says is shown."""
+
+    def said(self, statement: str) -> Sequence[str]:
+        """A statement of ours in the engine's SQL, where that is another; the last one gives the rows.
+
+        One that holds an audience's text comes here only where `lands` is false.
+        """
+        return (statement,)
+
+    def landed(self, table: str, select: str, types: Mapping[str, str]) -> Sequence[str]:
+        """Make a temporary table, quoted, of these columns of an audience's rows; where it `lands`, in place of one."""
+        picked = ", ".join(f"q.{quoted(column)}" for column in types)
+        return (f"create temp table {table} as select {picked} from (\n{select}\n) as q",)
+
+    def founded(self) -> Sequence[str]:
+        """Make our schema."""
+        return (f"create schema if not exists {quoted(self.schema)}",)
+
+    def later(self, moment: str, hours: str) -> str:
+        """So many hours, a whole number, after a moment."""
+        return f"{moment} + cast({hours} as integer) * interval '1 hour'"
 
     tables: ClassVar[str]  # the names of the tables of :schema that start with :prefix, in order
     has_schema: ClassVar[str]  # whether there is a :schema

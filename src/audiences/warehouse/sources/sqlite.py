@@ -14,8 +14,8 @@ from sqlalchemy.pool import NullPool
 from audiences import mask
 from audiences.errors import Deferred, WarehouseError
 from audiences.warehouse.source import Driven
+from audiences.warehouse.sqlite import NAMING, read
 
-NAMING = ("no such ", "ambiguous column", "near ", "misuse of ", "wrong number of arguments", "not authorized")
 PATIENCE = 5.0  # seconds for which a writer may keep the file
 
 
@@ -32,7 +32,7 @@ class SQLiteSource(Driven):
     def _connected(self) -> sqlite3.Connection:
         file = f"file:{quote(str(Path(str(self.url.database))))}?mode=ro"
         connection = sqlite3.connect(file, PATIENCE, uri=True, check_same_thread=False)
-        connection.text_factory = _text
+        connection.text_factory = read
         return connection
 
     def types(self, connection: Connection, select: str) -> dict[str, str]:
@@ -64,11 +64,3 @@ class SQLiteSource(Driven):
         return WarehouseError(
             f"the warehouse cannot be opened: {error}", do="let AUDIENCES_WAREHOUSE_URL name a file that can be read"
         )
-
-
-def _text(value: bytes) -> object:
-    """Text; bytes that are none cannot travel, and are refused with their member instead of failing the whole."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return float("nan")

@@ -1,0 +1,38 @@
+"""Which engines hold our tables: the scheme of a URL -> the words of its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.engine import URL
+
+from audiences.errors import DefinitionError
+from audiences.warehouse.duckdb import DuckDB
+from audiences.warehouse.postgres import Postgres
+from audiences.warehouse.sqlite import SQLite
+from audiences.warehouse.words import APART, Words
+
+ENGINES: Mapping[str, type[Words]] = {
+    "duckdb": DuckDB,
+    "postgresql": Postgres,
+    "postgres": Postgres,
+    "sqlite": SQLite,
+}
+
+
+def spoken(url: URL) -> type[Words]:
+    """The words of a warehouse's engine. Raises DefinitionError for a kind that holds none of our tables."""
+    kind = url.get_backend_name()
+    if kind not in ENGINES:
+        raise DefinitionError(
+            f"a warehouse of the kind {kind!r} is not supported yet",
+            do="set AUDIENCES_WAREHOUSE_URL to a DuckDB database, duckdb:///path/to/file.duckdb, to a PostgreSQL one,"
+            " postgresql://host/database with its role and password, or to one of another kind that docs/warehouses.md"
+            f" names; or {APART}",
+        )
+    return ENGINES[kind]
+
+
+def dialect(url: URL) -> str:
+    """What sqlglot calls the SQL of a warehouse. Raises DefinitionError for a kind that holds none of our tables."""
+    return spoken(url).dialect
