@@ -148,12 +148,14 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
     def _todo(self) -> str:
         """phase 1 release, 2 move, 3 upsert, 4 upsert of those refused before, 5 remove, 6 and 7 refresh, like 3 and 4.
 
-        Released is also who was refused, never got on the list, and is not wanted any more.
+        Released is also who was refused, never got on the list, and is not wanted any more. Who is wanted and has no
+        claim is in j, but for repeated keys.
         """
+        wanted = 'r where r."key"' if self.repeated else "j where j.sk"
         out = f"""select 3 + cast(again as integer) as phase, 'upsert' as verb, sk as "key", si as ident,
     {self._list} as list, had, again, {self._each("c{i} as p{i}")} from want where {self._sendable()}
   union all select 1, 'release', f."key", f.ident, f.list, false, false, {self._each("null")} from {self.refused} f
-    where not exists (select 1 from r where r."key" = f."key")
+    where not exists (select 1 from {wanted} = f."key")
       and not exists (select 1 from {self.ledger} l where l."key" = f."key"){self._refreshed()}"""
         before = self._each("p{i}")
         if self.terms.mode != "mirror":
@@ -187,7 +189,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "new_rows": "(select count(*) from j where lk is null)",
             "new_keys": "(select count(distinct sk) from j where lk is null)",
             "gone_keys": f"(select count(distinct lk) from j where sk is null{self._once('lk')})",
-            "listed": f'(select count(distinct "key") from {self.ledger})',
+            "listed": f"(select count(*) from {self.ledger}) - {self._second()}",
             "repeated": self._repeated_keys(),
             "nameless": f"(select count(distinct sk) from j where sk is not null and si is null and {willing})",
             "added": "(select count(distinct \"key\") from todo where verb = 'upsert' and not had)",
@@ -202,6 +204,11 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
         counts += [f"cast(n.v{i} as varchar)" for i in range(len(self.terms.send))]
         return f"select {' || chr(44) || '.join(counts)} from n"
+
+    def _second(self) -> str:
+        """How many claims are not their key's first. One of them differs from the query, and so its key is in j."""
+        here = f'from {self.ledger} where "key" in (select lk from j)'
+        return f'(select count(*) - count(distinct "key") {here})'
 
     def _removed(self) -> str:
         if self.terms.mode != "mirror":
