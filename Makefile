@@ -1,5 +1,5 @@
 # Everything runs in .venv, which this file makes and fills from the lock. It needs git, make and Python 3.11 or newer.
-.PHONY: help demo test thorough bench record sdk apart page lint format types wheel lock clean
+.PHONY: help demo test thorough bench peers record sdk apart page lint format types wheel lock clean
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,6 +9,7 @@ UV := $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 SDKS := $(patsubst tests/sdk/%.py,%,$(wildcard tests/sdk/*.py))
 NORMALISERS := $(patsubst tests/normalisers/%.py,%,$(wildcard tests/normalisers/*.py))
+PEERS := $(patsubst benchmarks/peers/%.in,%,$(wildcard benchmarks/peers/*.in))
 APART := $(patsubst tests/apart/%.in,%,$(wildcard tests/apart/*.in))
 # The Python is the one that is here; uv would fetch another.
 export UV_PYTHON_DOWNLOADS := never
@@ -33,6 +34,10 @@ thorough: .venv/ready ## run the tests that try random worlds on many more of th
 
 bench: .venv/ready ## measure the rate and memory of two syncs, beside a bare loop: WAREHOUSE=duckdb, postgresql or a URL
 	@$(BIN)/python benchmarks/bench.py --warehouse "$(or $(WAREHOUSE),duckdb)"
+
+# Other tools, each in an environment of its own: none of them is a dependency of ours.
+peers: $(PEERS:%=.venv-peers/%/ready) ## measure two syncs beside drt-core and dlt, of a DuckDB file
+	@$(BIN)/python benchmarks/peers.py
 
 record: .venv/ready ## record a connector's cassette anew: CONNECTOR=hubspot, AGAINST=live (the default) or sandbox
 	@$(BIN)/python tests/record.py "$(CONNECTOR)" "$(or $(AGAINST),live)" '$(OPTIONS)'
@@ -66,15 +71,16 @@ types: .venv/ready ## check every type
 wheel: .venv/ready ## build the wheel, install it elsewhere and use it
 	@.ci/wheel
 
-lock: | $(UV) ## write the lock files anew from pyproject.toml, and those beside tests/sdk and tests/apart
+lock: | $(UV) ## write the lock files anew from pyproject.toml, and those beside tests/sdk, tests/apart and benchmarks/peers
 	@$(COMPILE) pyproject.toml --all-extras --output-file requirements.lock
 	@$(COMPILE) pyproject.toml --all-extras --group dev --constraints requirements.lock --output-file requirements-dev.lock
 	@$(foreach name,$(SDKS),$(COMPILE) tests/sdk/$(name).py --output-file tests/sdk/$(name).lock;)
 	@$(foreach name,$(NORMALISERS),$(COMPILE) tests/normalisers/$(name).py --output-file tests/normalisers/$(name).lock;)
 	@$(foreach name,$(APART),$(COMPILE) pyproject.toml --all-extras --group test tests/apart/$(name).in $(patsubst %,--override %,$(wildcard tests/apart/$(name).override)) --output-file tests/apart/$(name).lock;)
+	@$(foreach name,$(PEERS),$(COMPILE) benchmarks/peers/$(name).in --output-file benchmarks/peers/$(name).lock;)
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-apart .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-apart .venv-peers .venv-sdk build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # The project is installed for editing; hatchling comes from the lock too, so nothing is fetched that no hash vouches for.
 .venv/ready: requirements-dev.lock pyproject.toml | $(UV)
@@ -93,6 +99,11 @@ clean: ## remove what make has made
 	@touch $@
 
 .venv-apart/%/ready: tests/apart/%.lock .venv/ready
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
+	@touch $@
+
+.venv-peers/%/ready: benchmarks/peers/%.lock .venv/ready
 	@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
 	@$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 	@touch $@

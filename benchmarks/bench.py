@@ -42,9 +42,10 @@ AUDIENCE = """-- /// audience
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one process. seconds: from its start to its end; memory: its peak, in bytes."""
+    """Of one process. seconds: from its start to its end; busy: those of a core; memory: its peak, in bytes."""
 
     seconds: float
+    busy: float
     memory: int
 
 
@@ -61,19 +62,20 @@ def ran(*command: str, stdin: str = "", cwd: Path = HERE) -> Cost:
         out.seek(0)
         if process.returncode:
             sys.exit(f"{command} ended with {process.returncode}:\n{out.read()}")
-    return Cost(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, memory)
 
 
 class Warehouse(Protocol):
-    """Holds the people as they were `made`, and as they are `now`."""
+    """Holds the people as they were `made`, as they are `now`, and as they are kept by other names."""
 
     def url(self, name: str) -> str: ...
 
     def clear(self) -> None:
         """Let there be room for `made`."""
 
-    def copy(self) -> None:
-        """Let `now` be as `made` is."""
+    def copy(self, source: str = "made", to: str = "now") -> None:
+        """Let `now`, or another, be as `made` is, or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ class Files:
         for old in self.folder.glob("*.duckdb*"):
             old.unlink()
 
-    def copy(self) -> None:
-        for old in self.folder.glob("now.duckdb*"):
+    def copy(self, source: str = "made", to: str = "now") -> None:
+        for old in self.folder.glob(f"{to}.duckdb*"):
             old.unlink()
-        shutil.copy(self.folder / "made.duckdb", self.folder / "now.duckdb")
+        shutil.copy(self.folder / f"{source}.duckdb", self.folder / f"{to}.duckdb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,8 @@ class Databases:
     def clear(self) -> None:
         ran(sys.executable, "databases.py", self.server, "made")
 
-    def copy(self) -> None:
-        ran(sys.executable, "databases.py", self.server, "now", "made")
+    def copy(self, source: str = "made", to: str = "now") -> None:
+        ran(sys.executable, "databases.py", self.server, to, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,12 @@ class Bench:
         for old in self.folder.glob("now.sqlite*"):
             old.unlink()
         self.warehouse.copy()
-        (self.folder / "audiences" / "everyone.sql").write_text(AUDIENCE + select)
+        self.write(select)
         self.send_to("/null")
+
+    def write(self, select: str) -> None:
+        """The audience's file."""
+        (self.folder / "audiences" / "everyone.sql").write_text(AUDIENCE + select)
 
     def send_to(self, path: str) -> None:
         (self.folder / ".env").write_text(

@@ -37,8 +37,8 @@ def drop(connection: psycopg.Connection, name: str) -> None:
 def main(server: str, name: str, like: str = "") -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         if name == "--drop":
-            drop(connection, "now")
-            drop(connection, "made")
+            for kept in ("now", "made", "few", "same", "changed"):
+                drop(connection, kept)
             return
         drop(connection, name)
         template = f'"{PREFIX}{like}"' if like else "template0"
