@@ -27,3 +27,16 @@ def two_syncs(world):
     assert world.listed() == {"a@x": 0, "b@x": 7, "new@x": 0, "e@x": 0}
     assert (second.plan.added, second.plan.updated, second.plan.removed) == (1, 2, 1)
     assert world.sync().outcome == "unchanged"
+
+
+def travelled(world, values, key="1", tail=""):
+    """What arrives of these values, as the engine writes them; the first member's where there are several."""
+    columns = ", ".join(f"{value} as v{n}" for n, value in enumerate(values))
+    send = "".join(f', "v{n}"' for n in range(len(values)))
+    text = HEADER.replace(', "nps"', send, 1).replace("select id, email, nps from people", f"select {key} as id, 'p@x'")
+    world.define(text=text.replace("'p@x'\n", f"'p@x' as email, {columns} {tail}\n"))
+    result = world.sync()
+
+    assert (result.error, result.refused) == (None, 0)
+    fields = world.receiver.sent("upsert")[0]["fields"]
+    return [fields[f"v{n}"] for n in range(len(values))]

@@ -61,7 +61,7 @@ class Postgres(Words):
             use_native_hstore=False,
             connect_args={"prepare_threshold": None, "client_encoding": "utf8", **patience},
         )
-        event.listen(engine, "connect", _plainly)
+        event.listen(engine, "connect", plainly)
         return engine
 
     def greet(self, connection: Connection) -> None:
@@ -140,7 +140,7 @@ def _kept(type_: str) -> str:
     return KEPT.get(element, element) + array
 
 
-def _plainly(driver: Any, _record: object) -> None:
+def plainly(driver: Any, _record: object = None) -> None:
     """Let values arrive as DuckDB's do: JSON, addresses and ranges as text, and a moment beyond the calendar too.
 
     psycopg makes objects of the former, and fails on the latter with all the rows around it.

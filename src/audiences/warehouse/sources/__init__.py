@@ -12,6 +12,7 @@ from audiences.warehouse.sources.clickhouse import ClickHouseSource
 from audiences.warehouse.sources.duckdb import DuckDBSource
 from audiences.warehouse.sources.mysql import MySQLSource
 from audiences.warehouse.sources.postgres import PostgresSource
+from audiences.warehouse.sources.redshift import RedshiftSource
 from audiences.warehouse.sources.snowflake import SnowflakeSource
 from audiences.warehouse.sources.sqlite import SQLiteSource
 
@@ -20,6 +21,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "duckdb": DuckDBSource,
     "mariadb": MySQLSource,
     "mysql": MySQLSource,
+    "redshift": RedshiftSource,
     "snowflake": SnowflakeSource,
     "sqlite": SQLiteSource,
     "postgresql": PostgresSource,
