@@ -26,7 +26,7 @@ def answering(answer: Callable[[Asked], Answer]) -> Iterator[int]:
     """Have each request answered by this; the server's port."""
 
     class Endpoint(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+        protocol_version, wbufsize = "HTTP/1.1", 1 << 16  # in one piece: the second would wait for an acknowledgement
 
         def do_GET(self) -> None:
             self._answered()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
+
+from audiences.warehouse.landing import whole
 
 ROWS = 5_000  # of one batch
 
@@ -119,3 +122,9 @@ def picked(select: str, columns: Iterable[str]) -> str:
 def matched(type_: str, kinds: Mapping[str, str], other: str) -> str:
     """The kind of a type by its name, without what stands in parentheses; `other` for one that is not named."""
     return kinds.get(type_.lower().partition("(")[0].strip(), other)
+
+
+def measured(type_: str) -> str:
+    """The kind of a decimal that is named with its precision and scale: decimal(10,2). It holds no NaN."""
+    found = re.search(r"\((\d+), ?(\d+)\)", type_)
+    return whole(int(found[1]), int(found[2])) if found else "VARIANT"

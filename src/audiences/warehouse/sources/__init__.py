@@ -15,6 +15,7 @@ from audiences.warehouse.sources.postgres import PostgresSource
 from audiences.warehouse.sources.redshift import RedshiftSource
 from audiences.warehouse.sources.snowflake import SnowflakeSource
 from audiences.warehouse.sources.sqlite import SQLiteSource
+from audiences.warehouse.sources.trino import TrinoSource
 
 SOURCES: Mapping[str, type[Source]] = {
     "clickhouse": ClickHouseSource,
@@ -24,6 +25,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "redshift": RedshiftSource,
     "snowflake": SnowflakeSource,
     "sqlite": SQLiteSource,
+    "trino": TrinoSource,
     "postgresql": PostgresSource,
     "postgres": PostgresSource,
 }

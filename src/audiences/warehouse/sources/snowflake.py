@@ -19,8 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import Deferred, DefinitionError, WarehouseError
-from audiences.warehouse.landing import whole
-from audiences.warehouse.source import Driven, matched
+from audiences.warehouse.source import Driven, matched, measured
 
 # By their place, as the connector's documentation numbers them under "Type codes".
 CODES = [
@@ -61,10 +60,7 @@ class SnowflakeSource(Driven):
 
     def kind(self, type_: str) -> str:
         """By its name in the protocol."""
-        if type_.startswith("fixed"):
-            precision, scale = type_.removeprefix("fixed(").removesuffix(")").split(",")
-            return whole(int(precision), int(scale))
-        return matched(type_, KINDS, "VARCHAR")
+        return measured(type_) if type_.startswith("fixed") else matched(type_, KINDS, "VARCHAR")
 
     def refusal(self, error: Any) -> Exception:
         """By SQLSTATE. What cannot be compiled is told in the server's words; what fails while it runs is not."""
