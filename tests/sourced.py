@@ -37,6 +37,6 @@ def travelled(world, values, key="1", tail=""):
     world.define(text=text.replace("'p@x'\n", f"'p@x' as email, {columns} {tail}\n"))
     result = world.sync()
 
-    assert (result.error, result.refused) == (None, 0)
+    assert (str(result.error), result.refused) == ("None", 0)
     fields = world.receiver.sent("upsert")[0]["fields"]
     return [fields[f"v{n}"] for n in range(len(values))]

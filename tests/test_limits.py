@@ -83,7 +83,7 @@ def test_where_it_cannot_be_held_to_it_is_refused(tmp_path):
     """
     url = make_url(f"duckdb:///{tmp_path / 'ledger.duckdb'}")
     with Warehouse(url, "audience_sync", sources.of(make_url("sqlite:///nowhere.sqlite"))) as warehouse:
-        with pytest.raises(DefinitionError, match="is not held to where the warehouse is only read"):
+        with pytest.raises(DefinitionError, match="is not held to on sqlite where it is only read"):
             warehouse.bounded(MOMENT).__enter__()
         with warehouse.bounded(None):
             assert warehouse.run("select 1") == [(1,)]

@@ -98,6 +98,7 @@ class Audience:
     select:   the SQL below the header, as written, without a closing semicolon
     fingerprint: sha256 of the file's text, as hex
     timeout:  the most that the warehouse may take to read the source, the query or the comparison; None: as it likes
+    bytes:    the most that the query may read, on BigQuery; None: as much as it likes
     """
 
     name: str
@@ -114,6 +115,7 @@ class Audience:
     fingerprint: str
     fresh: Fresh | None = None
     timeout: timedelta | None = None
+    bytes: int | None = None
 
     @property
     def key_columns(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,7 +41,8 @@ def load(path: Path, dialect: str) -> Audience:
         guard=Guard(**head.guard.model_dump()),
         fingerprint=sha256(file.text.encode()).hexdigest(),
         fresh=_fresh(file, head.fresh, dialect) if head.fresh else None,
-        timeout=_timeout(file, head.limits, dialect),
+        timeout=head.limits.timeout,
+        bytes=_bytes(file, head.limits, dialect),
     )
 
 
@@ -59,14 +59,14 @@ def _fresh(file: Cut, keys: FreshKeys, dialect: str) -> Fresh:
     return found
 
 
-def _timeout(file: Cut, keys: LimitsKeys, dialect: str) -> timedelta | None:
-    """The one limit that engines have in common. What an engine cannot hold to is refused, not passed over."""
-    if keys.bytes is not None:
+def _bytes(file: Cut, keys: LimitsKeys, dialect: str) -> int | None:
+    """What an engine cannot hold to is refused, not passed over."""
+    if keys.bytes is not None and dialect != "bigquery":
         raise DefinitionError(
             f"{file.place('limits', 'bytes')} limits.bytes is for BigQuery, and this warehouse speaks {dialect}",
             do='leave it out; write timeout = "10 minutes"',
         )
-    return keys.timeout
+    return keys.bytes
 
 
 def _sync(file: Cut, audience: str, section: str, keys: SyncKeys, returned: Sequence[str] | None) -> Sync:

@@ -37,7 +37,7 @@ def audience(worker: Worker, audience: Audience, bindings: Sequence[Binding]) ->
     ):
         try:
             with ExitStack() as stack:
-                with worker.stage("evaluate"), worker.warehouse.bounded(audience.timeout):
+                with worker.stage("evaluate"), worker.warehouse.bounded(audience.timeout, audience.bytes):
                     stale = _stale(worker, audience)  # before it is read: a load in between makes no old data new
                     types = worker.warehouse.described(audience.select)
                     readers = () if stale else bindings

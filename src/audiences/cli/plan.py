@@ -120,7 +120,7 @@ def one(warehouse: Warehouse, state: State | None, audience: Audience, binding: 
     """One sync's plan, as its guard sees it."""
     name = binding.sync.name
     try:
-        with warehouse.bounded(audience.timeout):
+        with warehouse.bounded(audience.timeout, audience.bytes):
             source = fresh.look(warehouse, audience.fresh, utc()) if audience.fresh else None
             plan, changes = preview(warehouse, audience, binding, utc())
             found = list(samples(warehouse, changes, wish.sample)) if wish.sample else []

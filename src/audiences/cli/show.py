@@ -63,6 +63,8 @@ def header(audience: Audience) -> Iterator[str]:
         yield f"  fresh: the newest {audience.fresh.column} of {audience.fresh.table} must be of the last {within}"
     if audience.timeout:
         yield f"  limits: the warehouse may take {span.said(audience.timeout)}"
+    if audience.bytes:
+        yield f"  limits: the query may read {audience.bytes:,} bytes"
     for sync in audience.syncs:
         yield (
             f"  {sync.name} → {sync.connector}, list {sync.shown_list}, {sync.mode}, sends {', '.join(sync.send)}"
@@ -88,7 +90,7 @@ def data(audience: Audience) -> dict[str, object]:
 
 def members(warehouse: Warehouse, audience: Audience) -> tuple[int, list[str]]:
     """How many the query returns now, and the first of them, masked."""
-    with warehouse.bounded(audience.timeout):
+    with warehouse.bounded(audience.timeout, audience.bytes):
         types = warehouse.described(audience.select)
         [(size,)] = warehouse.asked(f"select count(*) from (\n{audience.select}\n) as q")
         rows = warehouse.asked(f"select * from (\n{audience.select}\n) as q limit {FEW}")

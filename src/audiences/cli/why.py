@@ -168,7 +168,7 @@ def asked(session: Session, warehouse: Warehouse, sync: str, keys: Collection[st
         return None
     [audience] = session.project.select([sync])
     try:
-        with warehouse.bounded(audience.timeout):
+        with warehouse.bounded(audience.timeout, audience.bytes):
             types = warehouse.described(audience.select)
             source = stage.looked(warehouse, audience, binding, types)
             read = compare.asked(warehouse, audience, binding, source, types)

@@ -111,7 +111,7 @@ class Warehouse:
 
     def asked(self, select: str) -> Sequence[Sequence[Any]]:
         """The few rows of a SELECT that is asked where the audiences are."""
-        return self.source.asked(select) if self.source else self._native(select)
+        return self.source.asked(f"{self.label}{select}") if self.source else self._native(select)
 
     @property
     def lands(self) -> bool:
@@ -152,28 +152,21 @@ class Warehouse:
         return f"{self.label}{sql}", values
 
     @contextmanager
-    def bounded(self, most: timedelta | None) -> Iterator[None]:
-        """Have each statement of this block broken off where it takes longer. None: it may take what it needs.
+    def bounded(self, most: timedelta | None, size: int | None = None) -> Iterator[None]:
+        """Have each statement of this block broken off where it takes longer, or reads more bytes. None: as it likes.
 
         Raises WarehouseError where it has, with the way out.
         """
-        if most is None:
-            yield
-            return
-        if self.source:
-            raise DefinitionError(
-                "timeout under [limits] is not held to where the warehouse is only read",
-                do="leave it out, and give the worker's role a time-out of its own",
-            )
-        before, after = self.words.bounding(most)
+        usual, outer = self.source, self.most
+        before, after = self.words.bounding(most) if most and not usual else ("", "")
         if before:
             self._native(before)
-        self.most = most
+        self.source, self.most = usual and usual.bounded(most, size), outer if usual else most or outer
         try:
             with overdue(most):
                 yield
         finally:
-            self.most = None
+            self.source, self.most = usual, outer
             with suppress(WarehouseError):  # a connection that broke has no time-out either
                 if after:
                     self._native(after)

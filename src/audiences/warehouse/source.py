@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from audiences.errors import DefinitionError
 from audiences.warehouse.landing import whole
 
 ROWS = 5_000  # of one batch
@@ -44,6 +46,15 @@ class Source(ABC):
     @abstractmethod
     def batches(self, select: str, columns: Sequence[str]) -> Generator[Sequence[Sequence[Any]]]:
         """These columns of a SELECT's rows, a batch at a time: only they leave the warehouse."""
+
+    def bounded(self, most: timedelta | None, size: int | None) -> Source:
+        """The same, where a query breaks off that takes longer, or reads more bytes. None: as it likes."""
+        if most is None and size is None:
+            return self
+        raise DefinitionError(
+            f"timeout under [limits] is not held to on {self.dialect} where it is only read",
+            do="leave it out, and give the worker's role a time-out of its own",
+        )
 
     def described(self, select: str) -> dict[str, str]:
         """Column -> kind that a SELECT would return."""

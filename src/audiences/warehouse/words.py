@@ -36,13 +36,13 @@ class Cancelled(Deferred):
 
 
 @contextmanager
-def overdue(most: timedelta) -> Iterator[None]:
+def overdue(most: timedelta | None) -> Iterator[None]:
     """Raise WarehouseError, with the way out, where a statement of this block was broken off for it took so long."""
     begun = time.monotonic()
     try:
         yield
     except Cancelled:
-        if time.monotonic() - begun < most.total_seconds():  # by someone else
+        if most is None or time.monotonic() - begun < most.total_seconds():  # by someone else
             raise
         raise WarehouseError(
             f"the warehouse took longer than the {span.said(most)} that [limits] allows, and was stopped",

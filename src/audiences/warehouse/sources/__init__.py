@@ -8,6 +8,7 @@ from sqlalchemy.engine import URL
 
 from audiences.errors import DefinitionError
 from audiences.warehouse.source import Source
+from audiences.warehouse.sources.bigquery import BigQuerySource
 from audiences.warehouse.sources.clickhouse import ClickHouseSource
 from audiences.warehouse.sources.duckdb import DuckDBSource
 from audiences.warehouse.sources.mysql import MySQLSource
@@ -18,6 +19,7 @@ from audiences.warehouse.sources.sqlite import SQLiteSource
 from audiences.warehouse.sources.trino import TrinoSource
 
 SOURCES: Mapping[str, type[Source]] = {
+    "bigquery": BigQuerySource,
     "clickhouse": ClickHouseSource,
     "duckdb": DuckDBSource,
     "mariadb": MySQLSource,
