@@ -16,7 +16,7 @@ from sqlalchemy import Connection, CursorResult, Engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from audiences.errors import DefinitionError, WarehouseError
+from audiences.errors import WarehouseError
 from audiences.warehouse import landing, sources
 from audiences.warehouse.catalogue import Catalogue
 from audiences.warehouse.embedded import Ledger, made
