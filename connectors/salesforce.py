@@ -1,4 +1,4 @@
-"""Salesforce: a list is a campaign, and on it are contacts, leads or accounts; 200 records a call.
+"""Salesforce: a list is a campaign, and on it are contacts, leads or accounts; 200 records a call, 5,000 a job.
 
 Set-up: in Setup > External Client App Manager an app with OAuth, the scope "Manage user data via APIs (api)" and the
 Client Credentials Flow, run as a user who may edit these records and campaigns (a "Marketing User").
@@ -11,7 +11,7 @@ Setup > My Domain: acme.my.salesforce.com, or of a sandbox acme--test.sandbox.my
     identify = "Customer_No__c"   # text, "External ID", "Unique" (ABC and abc as different values); or Email
     object = "contact"            # or "lead"; or "account", where "Accounts as Campaign Members" is enabled
     new = "refuse"                # or "create"
-    bulk = 2000                   # members; a batch of more goes by a job, of at most 5,000
+    bulk = 2000                   # members; a batch of more goes by a job; 5000: none does, for none has more
 
 `new` says what becomes of someone whom Salesforce does not know: refused, or created: that may start automations, and
 Email Opt Out is off in a new record. Nobody's opt-out is touched: a field that holds one cannot be sent. An identifier
