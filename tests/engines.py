@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from audiences.warehouse import Warehouse, made, sources
+from mariadb import WritableMariaDB
 
 
 @cache
@@ -251,7 +252,7 @@ class ReadOnly:
 
 
 ENGINES = {each.name: each for each in (DuckDB, PostgreSQL)}
-FURTHER = {each.name: each for each in (SQLite,)}
+FURTHER = {each.name: each for each in (SQLite, WritableMariaDB)}
 
 
 EVERY = ENGINES | FURTHER
@@ -265,8 +266,12 @@ def engine(request: pytest.FixtureRequest) -> Any:
 
 def started(request: pytest.FixtureRequest, name: str) -> Any:
     """An engine by its name, with the server that it needs."""
-    server = {"postgresql": "databases"}.get(name)
-    return EVERY[name](request.getfixturevalue(server) if server else None)
+    if name == "mariadb":
+        return WritableMariaDB(request.getfixturevalue("mariadb_server"))
+    wide = request.scope != "function"
+    return EVERY[name](
+        request.getfixturevalue("postgres_server").database if wide else request.getfixturevalue("databases")
+    )
 
 
 def on(*names: str) -> pytest.MarkDecorator:

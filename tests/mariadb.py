@@ -22,6 +22,8 @@ import pymysql
 import pytest
 from sqlalchemy.engine import URL
 
+from audiences.warehouse import Warehouse
+
 # Nothing here outlives its test, so nothing is written for a power cut.
 RUNS = ["--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"]
 RUNS += ["--innodb-log-file-size=4M", "--innodb-fast-shutdown=2", "--character-set-server=utf8mb4"]
@@ -137,3 +139,64 @@ class MariaDB:
 
     def close(self, url: URL) -> None:
         """Nothing of it is held."""
+
+
+class Answered:
+    """A cursor whose rows are a list, as those of the other drivers are."""
+
+    def __init__(self, cursor: Any):
+        self.cursor, self.description = cursor, cursor.description
+
+    def fetchall(self) -> list[tuple]:
+        return list(self.cursor.fetchall())
+
+
+class Ours(Told):
+    """The same where tests say `audience_sync`: a schema is a database of the server's, so each test has its own."""
+
+    def execute(self, statement: str, values: Any = None) -> Any:
+        database = self.connection.db.decode()
+        named = re.sub(r"(?<!`)\bkey\b(?!`)", "`key`", statement.replace('"', "`"))
+        return Answered(super().execute(named.replace("audience_sync", f"{database}_sync"), values))
+
+
+class WritableMariaDB(MariaDB):
+    """A database of that server, by a user who has just the rights that docs/warehouses.md names."""
+
+    name, nowhere = "mariadb", "mariadb://127.0.0.1:9/none"
+    listing = "select table_name from information_schema.tables where table_schema = 'audience_sync'"
+
+    def new(self, folder: Path) -> URL:
+        url = self.server.database().set(username="worker")
+        with self.server.connected("tester") as connection, connection.cursor() as cursor:
+            cursor.execute("create user if not exists worker@localhost")
+            cursor.execute(f"grant select, create temporary tables on {url.database}.* to worker@localhost")
+            cursor.execute(f"grant all on {url.database}_sync.* to worker@localhost")
+        return url
+
+    def alone(self) -> URL:
+        """A warehouse that is opened once, and in which a test makes tables through it."""
+        return self.new(Path()).set(username="tester")
+
+    def copy(self, url: URL, folder: Path) -> URL:
+        other = self.new(folder)
+        with self.server.connected("tester") as connection, connection.cursor() as cursor:
+            cursor.execute(f"create database {other.database}_sync collate utf8mb4_nopad_bin")
+            for end in ("", "_sync"):
+                cursor.execute(f"show tables in {url.database}{end}")
+                for (name,) in cursor.fetchall():
+                    cursor.execute(f"create table {other.database}{end}.{name} like {url.database}{end}.{name}")
+                    cursor.execute(f"insert into {other.database}{end}.{name} select * from {url.database}{end}.{name}")
+        return other
+
+    @contextmanager
+    def open(self, url: URL) -> Iterator[Told]:
+        with self.server.connected("tester", url.database) as connection:
+            yield Ours(connection)
+
+    def ours(self, url: URL) -> Any:
+        """What reaches our tables."""
+        return self.open(url)
+
+    def warehouse(self, url: URL) -> Warehouse:
+        return Warehouse(url, f"{url.database}_sync")

@@ -14,8 +14,7 @@ from audiences.audience import Sync
 from audiences.control import Control, Fence
 from audiences.identity import Form
 from audiences.terms import Terms
-from audiences.warehouse import Warehouse
-from engines import EVERY
+from engines import EVERY, started
 from oracle import Case, Claim, Person, Refusal, ident, plan
 from scale import times
 from world import whole
@@ -92,10 +91,10 @@ def apart(n, row):
 
 
 @pytest.fixture(scope="module", params=list(EVERY))
-def fence(request, postgres_server):
+def fence(request):
     """An empty warehouse that has run the sync once."""
-    engine = EVERY[request.param](postgres_server.database)
-    with Warehouse(engine.alone(), "audience_sync") as warehouse:
+    engine = started(request, request.param)
+    with engine.warehouse(engine.alone()) as warehouse:
         warehouse.run("create table people (id bigint, email varchar, nps integer)")
         control.create(warehouse, SYNC.name, SYNC.table)
         ledger.create(warehouse, TERMS, warehouse.described(QUERY))

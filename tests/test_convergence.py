@@ -106,6 +106,8 @@ STEPS = {
     ("postgresql", ToldOfJobs): times(75, 2_000, 200),
     ("sqlite", Told): times(20, 1_000, 60),
     ("sqlite", ToldOfJobs): times(10, 500, 30),
+    ("mariadb", Told): times(20, 1_000, 60),
+    ("mariadb", ToldOfJobs): times(10, 500, 30),
 }
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from engines import EVERY
+from engines import started
 from scale import times
 from world import Killer, World
 
@@ -18,17 +18,22 @@ STRANGER = "stranger@x"
 STEPS = 75  # of the run below; a test checks that it is enough
 # How far apart the steps are that are tried: ALONE where nothing but the kill happens, APART where more does. A case
 # takes the server a third of what it takes an engine that opens a file. `make thorough` tries every step on both.
-ALONE = {"duckdb": times(6, 1, 1), "postgresql": 1, "sqlite": times(11, 1, 3)}
-APART = {"duckdb": times(28, 1, 14), "postgresql": times(8, 1, 4), "sqlite": times(37, 1, 14)}
+ALONE = {"duckdb": times(6, 1, 1), "postgresql": 1, "sqlite": times(11, 1, 3), "mariadb": times(11, 1, 3)}
+APART = {
+    "duckdb": times(28, 1, 14),
+    "postgresql": times(8, 1, 4),
+    "sqlite": times(37, 1, 14),
+    "mariadb": times(37, 1, 14),
+}
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory, postgres_server):
+def prepared(request, tmp_path_factory):
     """Makes the world of an engine, by its name, once: it has a list, and the audience has just changed."""
 
     @cache
     def prepared(name):
-        world = World(tmp_path_factory.mktemp("prepared"), engine=EVERY[name](postgres_server.database))
+        world = World(tmp_path_factory.mktemp("prepared"), engine=started(request, name))
         world.small(BATCH)
         world.people(*BEFORE)
         world.sync()

@@ -7,8 +7,8 @@ import unicodedata
 
 import pytest
 
-from audiences.warehouse import Warehouse, literal
-from engines import EVERY
+from audiences.warehouse import literal
+from engines import EVERY, started
 from scale import times
 from test_normal import RULES
 
@@ -28,8 +28,9 @@ PARTS += ["301234567", "8005550100", "94025-1234", "sha256:", "ab" * 32, "\u0301
 
 
 @pytest.fixture(scope="module", params=list(EVERY))
-def warehouse(request, postgres_server):
-    with Warehouse(EVERY[request.param](postgres_server.database).alone(), "audience_sync") as warehouse:
+def warehouse(request):
+    engine = started(request, request.param)
+    with engine.warehouse(engine.alone()) as warehouse:
         yield warehouse
 
 

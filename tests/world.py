@@ -229,7 +229,7 @@ class World:
         self.apart()
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         other = copy.copy(self)
-        other.engine = type(self.engine)(databases)
+        other.engine = type(self.engine)(getattr(self.engine, "server", databases))
         other.folder, other.url = folder, other.engine.copy(self.url, folder)
         other.state_file = folder / "state" / self.state_file.name
         other.receiver = copy.deepcopy(self.receiver)

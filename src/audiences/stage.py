@@ -12,6 +12,8 @@ from audiences.digests import digests, named
 from audiences.project import Binding
 from audiences.warehouse import Warehouse, quoted
 
+LOOKED = '"<looked>"'  # no table that an audience reads has such a name
+
 
 @contextmanager
 def staged(
@@ -37,8 +39,8 @@ def looked(warehouse: Warehouse, audience: Audience, binding: Binding, types: Ma
     """The SQL that gives the audience's rows to a command that only looks at a sync, until it looks again."""
     if not warehouse.lands:
         return audience.select
-    _land(warehouse, "looked", audience, [binding], types)
-    return "select * from looked"
+    _land(warehouse, LOOKED, audience, [binding], types)
+    return f"select * from {LOOKED}"
 
 
 def _land(

@@ -8,12 +8,15 @@ from sqlalchemy.engine import URL
 
 from audiences.errors import DefinitionError
 from audiences.warehouse.duckdb import DuckDB
+from audiences.warehouse.mariadb import MariaDB
 from audiences.warehouse.postgres import Postgres
 from audiences.warehouse.sqlite import SQLite
 from audiences.warehouse.words import APART, Words
 
 ENGINES: Mapping[str, type[Words]] = {
     "duckdb": DuckDB,
+    "mariadb": MariaDB,
+    "mysql": MariaDB,
     "postgresql": Postgres,
     "postgres": Postgres,
     "sqlite": SQLite,

@@ -140,7 +140,7 @@ class SQLite(Words):
 
     def impatient(self) -> tuple[str, str]:
         """It would wait for as long as the other transaction is open."""
-        return "pragma busy_timeout = 100", f"pragma busy_timeout = {PATIENCE * 1000:.0f}"
+        return "pragma busy_timeout = 0", f"pragma busy_timeout = {PATIENCE * 1000:.0f}"
 
     def shut(self, error: BaseException) -> Exception:
         """A file that is missing or closed to this user."""

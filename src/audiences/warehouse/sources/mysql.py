@@ -43,13 +43,13 @@ class MySQLSource(Driven):
 
     dialect = "mysql"
 
-    def engine(self) -> Engine:
+    def engine(self, **more: Any) -> Engine:
         """PyMySQL, which `audiences[mysql]` brings."""
         if find_spec("pymysql") is None:
             raise DefinitionError("MySQL and MariaDB need a driver", do="pip install 'audiences[mysql]'")
         first = f"set sql_mode = {literal(MODE)}, time_zone = '+00:00'"  # before anything asks how names are quoted
         options = {"charset": "utf8mb4", "connect_timeout": 10, "init_command": first}
-        return create_engine(self.url.set(drivername="mysql+pymysql"), poolclass=NullPool, connect_args=options)
+        return create_engine(self.url.set(drivername="mysql+pymysql"), poolclass=NullPool, connect_args=options, **more)
 
     def greet(self, connection: Connection) -> None:
         """All of it is of one moment, and whatever would write is an error of the server's."""

@@ -1,0 +1,112 @@
+"""What sqlglot does not know of MariaDB, as far as our own statements need it.
+
+Text is compared as it is, blanks at its end included, whatever collation the connection has: `COLLATED` stands at each
+literal, cast and table of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlglot import exp, parse_one
+from sqlglot.dialects import mysql
+from sqlglot.generators.mysql import MySQLGenerator
+
+from audiences.warehouse.dialects import Ours, doomed
+
+COLLATED = "COLLATE utf8mb4_nopad_bin"
+TEXT = (exp.DType.TEXT, exp.DType.VARCHAR)
+
+
+class MariaDB(mysql.MySQL):
+    """MariaDB, of which only what MySQL says otherwise is told here."""
+
+    class Generator(MySQLGenerator):
+        TYPE_MAPPING = {  # noqa: RUF012 (as its base has it)
+            **MySQLGenerator.TYPE_MAPPING,
+            exp.DType.TEXT: "LONGTEXT",
+            exp.DType.VARBINARY: "LONGBLOB",
+            exp.DType.TIME: "TIME(6)",
+            exp.DType.TIMESTAMPNTZ: "DATETIME(6)",
+        }
+        TRANSFORMS = {  # noqa: RUF012
+            **MySQLGenerator.TRANSFORMS,
+            exp.AlterRename: lambda self, e: self._renamed(e),
+            exp.Chr: lambda self, e: f"CHAR({self.expressions(e, flat=True)} USING utf8mb4) {COLLATED}",
+            exp.Delete: lambda self, e: self._delete(e),
+            exp.SplitPart: lambda self, e: self.func(
+                "SUBSTRING_INDEX", e.this, e.args["delimiter"], e.args["part_index"]
+            ),
+            exp.Translate: lambda self, e: self._without(e.this, "{}", e.args["from_"].name),
+            exp.Trim: lambda self, e: self._without(e.this, r"\A{0}+|{0}+\z", e.expression.name),
+        }
+
+        def literal_sql(self, expression: exp.Literal) -> str:
+            written = super().literal_sql(expression)
+            return f"{written} {COLLATED}" if expression.is_string else written
+
+        def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
+            if expression.is_type(*TEXT):
+                return f"CAST({self.sql(expression, 'this')} AS CHAR) {COLLATED}"
+            return super().cast_sql(expression, safe_prefix)
+
+        def subquery_sql(self, expression: exp.Subquery, sep: str = " AS ") -> str:
+            """What stands in FROM has a name."""
+            written = super().subquery_sql(expression, sep)
+            nameless = isinstance(expression.parent, exp.From | exp.Join) and not expression.alias
+            return f"{written} AS nameless" if nameless else written
+
+        def create_sql(self, expression: exp.Create) -> str:
+            """A table's columns without a collation of their own have its."""
+            written = super().create_sql(expression)
+            if expression.kind != "TABLE" or expression.expression:
+                return written
+            return f"{written} CHARACTER SET utf8mb4 {COLLATED}"
+
+        def _renamed(self, expression: exp.AlterRename) -> str:
+            """Without its schema the table would go to another."""
+            old: Any = expression.parent
+            return f"RENAME TO {self.sql(exp.table_(expression.this.name, old.this.db, quoted=True))}"
+
+        def _delete(self, expression: exp.Delete) -> str:
+            table = expression.this
+            if not table.alias:
+                return self.delete_sql(expression)
+            return self.sql(doomed(expression, "1")).replace("SELECT 1", f"DELETE {table.alias}", 1)
+
+        def _without(self, text: exp.Expr, pattern: str, characters: str) -> str:
+            found = exp.Literal.string(pattern.format(f"[{re.escape(characters)}]"))
+            return self.func("REGEXP_REPLACE", text, found, exp.Literal.string(""))
+
+
+@lru_cache(maxsize=256)
+def stepped(statement: str) -> Sequence[str]:
+    """A statement of ours in steps: each part of a WITH as a temporary table, and what is left.
+
+    MariaDB evaluates a part anew wherever it is mentioned: of those that build on each other a hundred times. A table
+    that changes its type is brought to it first.
+    """
+    tree, steps = parse_one(statement, dialect=Ours), list[exp.Expr]()
+    for found in reversed([*tree.find_all(exp.With)]):  # the inner ones first
+        names = {part.alias for part in found.expressions}
+        for table in tree.find_all(exp.Table):
+            if table.name in names and not table.db:
+                table.replace(exp.table_(f"<{table.name}>", quoted=True, alias=table.alias_or_name))
+        steps += [_temporary(part) for part in found.pop().expressions]
+    if isinstance(tree, exp.Alter):
+        steps += [_fitted(tree.this, each) for each in tree.actions if isinstance(each, exp.AlterColumn)]
+    return [step.sql(dialect=MariaDB) for step in (*steps, tree)]
+
+
+def _temporary(part: exp.CTE) -> exp.Create:
+    """No table of the users' has such a name."""
+    kind = exp.Properties(expressions=[exp.TemporaryProperty()])
+    name = exp.table_(f"<{part.alias}>", quoted=True)
+    return exp.Create(this=name, kind="TABLE", replace=True, properties=kind, expression=part.this)
+
+
+def _fitted(table: exp.Table, column: exp.AlterColumn) -> exp.Update:
+    return exp.update(table.copy(), {column.this.sql(dialect=Ours): column.args["using"].copy()})
