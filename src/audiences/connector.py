@@ -111,7 +111,7 @@ class Connector(Verbs, ABC):
     class Settings(BaseSettings):
         """The account: `api_key` of the section `hubspot_eu` is read from HUBSPOT_EU_API_KEY."""
 
-        model_config = SettingsConfigDict(extra="ignore", frozen=True)
+        model_config = SettingsConfigDict(extra="ignore", frozen=True, dotenv_filtering="only_existing")
 
     class Options(BaseModel):
         """What a sync may write in its section, beside the keys that every sync has."""

@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     history_days:  how far the history of what was sent to whom reaches back; 0: none is kept
     """
 
-    model_config = SettingsConfigDict(env_prefix="AUDIENCES_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="AUDIENCES_", extra="ignore", frozen=True, dotenv_filtering="only_existing"
+    )
 
     warehouse_url: str = ""
     ledger_url: str = ""
