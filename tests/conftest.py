@@ -12,12 +12,14 @@ import pytest
 
 import canary
 from audiences.cli import container
+from audiences.http import AUTHORITIES
 from engines import DuckDB, engine  # noqa: F401 (a fixture)
 from mariadb import mariadb_server  # noqa: F401 (a fixture)
 from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
 from states import state_url  # noqa: F401 (a fixture)
 
 CONNECTORS = Path(__file__).parent.parent / "connectors"
+OURS = ("AUDIENCES_", *(f"{path.stem.upper()}_" for path in CONNECTORS.glob("*.py")))
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 
 
@@ -64,9 +66,11 @@ def no_warehouse_stays_open():
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
-    """No setting of whoever runs the tests counts, nor the container around them; no state of theirs is touched."""
-    ours = ("AUDIENCES_", *(f"{path.stem.upper()}_" for path in CONNECTORS.glob("*.py")))
-    for name in [name for name in os.environ if name.startswith(ours)]:
+    """No setting of whoever runs the tests counts, nor the container around them; no state of theirs is touched.
+
+    Nor do the authorities count that they trust, which a client would read anew.
+    """
+    for name in [name for name in os.environ if name.startswith(OURS) or name in AUTHORITIES]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(container, "ROOT", Path("/nowhere"))
