@@ -19,6 +19,7 @@ from audiences import definition
 from audiences.connectors import shipped
 from audiences.demo import receiver, starter, story, warehouse
 from audiences.errors import AudienceError, DefinitionError
+from scale import times
 
 AUDIENCES = sorted(shipped("audiences").glob("*.sql"), key=lambda path: path.stem)
 CUSTOMERS = 23_570
@@ -38,7 +39,7 @@ EXPECTED = {  # members on the first day, on the second, and how many of them ca
     "upsell_candidates": (1706, 1705, 33, 34),
 }
 
-ANY_DAYS = [date(2024, 2, 29), date(2025, 3, 1), date(2027, 1, 1)]
+ANY_DAYS = [date(2024, 2, 29), date(2027, 1, 1), date(2025, 3, 1)]
 
 SECRET = "whsec_" + base64.b64encode(b"not-a-real-secret").decode()
 
@@ -216,7 +217,7 @@ def test_the_figures_are_those_of_the_table(shop):
     assert changes(before, members(shop, date(2026, 5, 4))) == EXPECTED
 
 
-@pytest.mark.parametrize("today", ANY_DAYS, ids=str)
+@pytest.mark.parametrize("today", ANY_DAYS[: times(2, 3, 3)], ids=str)
 def test_the_figures_are_the_same_whichever_day_it_is(tmp_path, today):
     """
     Leap days and turns of the year included.

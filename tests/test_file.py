@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from audiences import DefinitionError, DeliveryError, Member, Unanswered, connectors
+from scale import times
 
 FORMATS = ("csv", "jsonl", "parquet")
 HERE = Path(__file__).parent
@@ -418,7 +419,7 @@ def test_killed_at_any_moment_nothing_accepted_is_lost(connect, folder, kind):
     """
     A worker is killed in the midst of its work, several times over: all that it said to be safe is on the list.
     """
-    for _ in range(3):
+    for _ in range(times(2, 20, 3)):
         with process(WORKER, folder, kind) as worker:
             said = [int(worker.stdout.readline()) for _ in range(13)]
             worker.send_signal(signal.SIGKILL)
