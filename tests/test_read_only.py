@@ -360,3 +360,15 @@ def test_an_engine_without_a_source_is_refused():
     with pytest.raises(DefinitionError, match="'oracle' is not supported") as refused:
         sources.of(make_url("oracle://example.com/x"))
     assert "postgresql" in refused.value.do
+
+
+@pytest.mark.parametrize(("more", "threads"), [("", 2), ("&memory_limit=1GB", 8)], ids=["by itself", "given more"])
+def test_the_ledgers_engine_has_threads_for_its_memory(tmp_path, more, threads):
+    """
+    However many cores there are, it takes two, for each thread holds memory of its own; given more memory, all of them.
+    """
+    url = make_url(f"duckdb:///{tmp_path / 'ledger.duckdb'}")
+    made(url)
+    eight_cores = make_url(f"{url}?threads=8{more}")
+    with Warehouse(eight_cores, "audience_sync", sources.of(url)) as ledger:
+        assert ledger.run("select current_setting('threads')") == [(threads,)]

@@ -14,7 +14,9 @@ from audiences.errors import Held, WarehouseError
 from audiences.warehouse.duckdb import NAMING, DuckDB
 from audiences.warehouse.words import Conflict, quoted
 
-MEMORY = "200MB"  # of the engine, beyond which it spills; ?memory_limit=… in the URL says otherwise
+# Of the engine, beyond which it spills, and the threads for which that is enough: each holds blocks of its own. A
+# ?memory_limit=… in the URL says otherwise, and then there is a thread for each core.
+MEMORY, THREADS = "200MB", 2
 
 
 class Ledger(DuckDB):
@@ -32,6 +34,7 @@ class Ledger(DuckDB):
         DuckDB.greet(self, connection)
         if "memory_limit" not in self.url.query:
             connection.exec_driver_sql(f"set memory_limit = '{MEMORY}'")
+            connection.exec_driver_sql(f"set threads = {THREADS}")
         spilled = f"{self.url.database}.tmp".replace("'", "''")
         connection.exec_driver_sql(f"set temp_directory = '{spilled}'")
         connection.exec_driver_sql("set preserve_insertion_order = false")
