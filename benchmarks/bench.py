@@ -198,22 +198,26 @@ def warehouse(kind: str, folder: Path) -> Iterator[Warehouse]:
 def first(bench: Bench, rounds: int) -> None:
     """The first sync against the bare loop, in turns; each with an empty query, too: that is its start-up."""
     runs = {"first sync": bench.anew, "bare loop": bench.bare}
-    begins: dict[str, list[float]] = {name: [] for name in runs}
+    begins: dict[str, list[Cost]] = {name: [] for name in runs}
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            begins[name].append(run(f"{SELECT} where false").seconds)
+            begins[name].append(run(f"{SELECT} where false"))
             costs[name].append(run(SELECT))
-    sync, bare = (told(name, bench.members, costs[name], begins[name]) for name in runs)
-    print(f"{'of the bare loop':18} {sync / bare:9.2f}", flush=True)
+    (sync, busy), (bare, bare_busy) = (told(name, bench.members, costs[name], begins[name]) for name in runs)
+    print(f"{'of the bare loop':18} {bare / sync:9.2f}; {bare_busy / busy:.2f} by seconds of a core", flush=True)
 
 
-def told(name: str, members: int, costs: Sequence[Cost], begins: Sequence[float]) -> float:
-    """Print what runs cost, the median of time and the most of memory; members a second, start-up apart."""
-    begin, whole = median(begins), median(cost.seconds for cost in costs)
+def told(name: str, members: int, costs: Sequence[Cost], begins: Sequence[Cost]) -> tuple[float, float]:
+    """Print what runs cost, the median of time and the most of memory; seconds and those of a core, start-up apart."""
+    begin, whole = median(cost.seconds for cost in begins), median(cost.seconds for cost in costs)
+    busy = median(cost.busy for cost in costs) - median(cost.busy for cost in begins)
     rate, memory = members / (whole - begin), max(cost.memory for cost in costs) / 2**20
-    print(f"{name:18} {rate:9,.0f} members/s; {whole:5.2f} s with {begin:.2f} s of start-up; {memory:4.0f} MiB")
-    return rate
+    print(
+        f"{name:18} {rate:9,.0f} members/s; {whole:5.2f} s with {begin:.2f} s of start-up;"
+        f" {busy:5.2f} s of a core; {memory:4.0f} MiB"
+    )
+    return whole - begin, busy
 
 
 def second(bench: Bench) -> None:
