@@ -16,6 +16,7 @@ from audiences.warehouse.sources.postgres import PostgresSource
 from audiences.warehouse.sources.redshift import RedshiftSource
 from audiences.warehouse.sources.snowflake import SnowflakeSource
 from audiences.warehouse.sources.sqlite import SQLiteSource
+from audiences.warehouse.sources.sqlserver import SQLServerSource
 from audiences.warehouse.sources.trino import TrinoSource
 
 SOURCES: Mapping[str, type[Source]] = {
@@ -23,6 +24,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "clickhouse": ClickHouseSource,
     "duckdb": DuckDBSource,
     "mariadb": MySQLSource,
+    "mssql": SQLServerSource,
     "mysql": MySQLSource,
     "redshift": RedshiftSource,
     "snowflake": SnowflakeSource,
