@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 
 from audiences.warehouse import Warehouse, made, sources
 from mariadb import WritableMariaDB
+from scale import LONGER, THOROUGH
 
 
 @cache
@@ -256,6 +257,12 @@ FURTHER = {each.name: each for each in (SQLite, WritableMariaDB)}
 
 
 EVERY = ENGINES | FURTHER
+
+
+@pytest.fixture(params=list(ENGINES) if LONGER or THOROUGH else ["postgresql"])
+def either(request: pytest.FixtureRequest) -> Any:
+    """Each engine in CI; else the one that takes less: for commands whose statements other tests try on each."""
+    return started(request, request.param)
 
 
 @pytest.fixture(params=list(ENGINES))

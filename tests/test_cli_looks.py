@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engines import ENGINES
 from prompt import Project
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(20)]
@@ -14,8 +15,8 @@ COLUMNS = {
 
 
 @pytest.fixture
-def project(tmp_path, engine):
-    found = Project(tmp_path, engine)
+def project(tmp_path, either):
+    found = Project(tmp_path, either)
     found.people(*PEOPLE)
     return found
 
@@ -29,6 +30,7 @@ def test_check_needs_no_warehouse(project):
     assert (ended.code, ended.out, ended.err) == (0, "1 audience with 1 sync read; no mistakes.\n", "")
 
 
+@pytest.mark.parametrize("either", ENGINES, indirect=True)
 def test_check_asks_the_warehouse_for_columns(project):
     """
     `check --warehouse` shows each query's columns with their types, and names what the warehouse does not know.

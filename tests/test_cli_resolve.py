@@ -21,9 +21,9 @@ PEOPLE = [(number, f"p{number}@example.com", number) for number in range(12)]
 
 
 @pytest.fixture
-def project(tmp_path, engine):
+def project(tmp_path, either):
     """A list in a file, of a connector that can read it back and whose additions cannot be repeated."""
-    made = Project(tmp_path, engine)
+    made = Project(tmp_path, either)
     (made.folder / "audiences" / "team.sql").unlink()
     made.odd(BREAKS.format(more=""))
     made.people(*PEOPLE)

@@ -17,9 +17,9 @@ BATCH = 1000  # of `webhook`
 
 
 @pytest.fixture
-def project(tmp_path, engine):
+def project(tmp_path, either):
     """Twenty people, and `hooked`, a list at a receiver of ours."""
-    made = Project(tmp_path, engine)
+    made = Project(tmp_path, either)
     (made.folder / "audiences" / "team.sql").unlink()
     made.audience("hooked", "webhook")
     made.people(*((number, f"p{number}@x", number) for number in range(20)))
