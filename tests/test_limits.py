@@ -14,6 +14,8 @@ from audiences import definition, project, run
 from audiences.cli import plan, show
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse import Warehouse, sources
+from engines import Onlooker, ReadOnly
+from test_redshift import Redshift, near  # noqa: F401 (a fixture for all)
 from world import HEADER, World
 
 MOMENT = timedelta(milliseconds=30)
@@ -87,6 +89,20 @@ def test_where_it_cannot_be_held_to_it_is_refused(tmp_path):
             warehouse.bounded(MOMENT).__enter__()
         with warehouse.bounded(None):
             assert warehouse.run("select 1") == [(1,)]
+
+
+@pytest.mark.parametrize("read", [Onlooker, Redshift])
+def test_a_source_holds_to_it_where_it_can(tmp_path, databases, read):
+    """
+    Where PostgreSQL or Redshift is only read it breaks off what it is asked, and what comes after the block may take
+    its time.
+    """
+    engine = ReadOnly(read(databases))
+    with engine.warehouse(engine.new(tmp_path)) as warehouse:
+        with pytest.raises(WarehouseError, match=STOPPED), warehouse.bounded(MOMENT):
+            warehouse.asked(ENDLESS["postgresql"])
+
+        assert warehouse.asked("select 1 as a, pg_sleep(0.06)")[0][0] == 1
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -52,7 +54,7 @@ def test_an_error_is_known_by_its_state(state, error, shown):
     """
     found = SOURCE.refusal(Said(state))
 
-    assert type(found) is error
+    assert isinstance(found, error)
     assert ("the words" in str(found)) is shown
 
 
@@ -70,6 +72,15 @@ def test_a_key_pair_signs_in(monkeypatch):
         "private_key_file": "/run/secrets/key.p8",
         "private_key_file_pwd": "not-a-real-passphrase",
     }
+
+
+def test_a_query_is_held_to_its_time():
+    """
+    By a parameter of the session, in whole seconds: more rather than less.
+    """
+    found = SOURCE.bounded(timedelta(milliseconds=1500), None).options()
+
+    assert found["session_parameters"] == {"TIMEZONE": "UTC", "STATEMENT_TIMEOUT_IN_SECONDS": 2}
 
 
 def test_why_it_cannot_be_reached():

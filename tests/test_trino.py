@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 import re
+from datetime import timedelta
 
 import duckdb
 import pytest
@@ -189,7 +190,7 @@ def test_an_error_is_known_by_its_name(name, error, shown):
         TrinoUserError({"errorName": name, "message": "the words"})
     )
 
-    assert type(found) is error
+    assert isinstance(found, error)
     assert ("the words" in str(found)) is shown
 
 
@@ -238,6 +239,16 @@ def test_why_it_cannot_be_reached():
         with pytest.raises(WarehouseError, match="cannot be reached: error 401"):
             source.described("select 1 as a")
     assert "cannot be reached: failed" in str(source.refusal(TrinoConnectionError("failed to execute")))
+
+
+def test_a_query_is_held_to_its_time():
+    """
+    By a property of the session, beside those that the URL has.
+    """
+    url = make_url("trino://reader@trino.example.com/a?session_properties=%7B%22writer_min_size%22%3A%20%221MB%22%7D")
+    found = TrinoSource(url).bounded(timedelta(minutes=10), None).options()["session_properties"]
+
+    assert found == {"writer_min_size": "1MB", "query_max_run_time": "600000ms"}
 
 
 def test_a_driver_that_is_missing(monkeypatch):

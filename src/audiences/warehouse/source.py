@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -28,8 +28,10 @@ class Source(ABC):
     """
 
     url: URL
+    most: timedelta | None = None  # what a statement may take; None: what it needs
 
     dialect: ClassVar[str]  # what sqlglot calls the SQL
+    timed: ClassVar[bool] = False  # whether it holds to `most`; `refusal` makes a Cancelled of what was broken off
 
     @abstractmethod
     def named(self, select: str) -> dict[str, str]:
@@ -49,8 +51,8 @@ class Source(ABC):
 
     def bounded(self, most: timedelta | None, size: int | None) -> Source:
         """The same, where a query breaks off that takes longer, or reads more bytes. None: as it likes."""
-        if most is None and size is None:
-            return self
+        if most is None or self.timed:
+            return replace(self, most=most)
         raise DefinitionError(
             f"timeout under [limits] is not held to on {self.dialect} where it is only read",
             do="leave it out, and give the worker's role a time-out of its own",

@@ -40,10 +40,9 @@ CANCELLED = {"stopped", "timeout", "cancelled"}
 class BigQuerySource(Source):
     """BigQuery, of which a role with bigquery.jobs.create and the right to read the tables is enough.
 
-    most, size: of one query: how long it may run, and the bytes that it may be billed for; None: as it likes
+    size: bytes that a query may be billed for; None: as many as it likes
     """
 
-    most: timedelta | None = None
     size: int | None = None
 
     dialect = "bigquery"

@@ -24,7 +24,7 @@ KINDS = dict.fromkeys(("smallint", "integer", "bigint"), "BIGINT") | {
 class PostgresSource(Driven):
     """PostgreSQL, of which a role with SELECT alone is enough."""
 
-    dialect = "postgres"
+    dialect, timed = "postgres", True
 
     @property
     def _words(self) -> Postgres:
@@ -39,6 +39,8 @@ class PostgresSource(Driven):
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._words.greet(connection)
         connection.exec_driver_sql("set timezone = 'UTC'")
+        if self.most is not None:
+            connection.exec_driver_sql(self._words.bounding(self.most)[0])
 
     def types(self, connection: Connection, select: str) -> dict[str, str]:
         """Parsed by the server and not even planned."""

@@ -13,6 +13,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -38,7 +39,7 @@ WORKGROUP = re.compile(r"([^.]+)\.[^.]+\.([^.]+)\.redshift-serverless\.amazonaws
 class RedshiftSource(Source):
     """Redshift, of which a user with USAGE and SELECT is enough."""
 
-    dialect = "redshift"
+    dialect, timed = "redshift", True
 
     def named(self, select: str) -> dict[str, str]:
         """Parsed by the server and not run."""
@@ -95,6 +96,8 @@ class RedshiftSource(Source):
         try:
             with connection:
                 connection.execute("set timezone to 'UTC'")
+                if self.most is not None:
+                    connection.execute(f"set statement_timeout to {self.most // timedelta(milliseconds=1)}")
                 yield connection
         except psycopg.Error as error:
             raise sqlstate.refusal(error, "", user) from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,8 +19,9 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from audiences import mask
-from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse.source import Driven, matched, measured
+from audiences.warehouse.words import Cancelled
 
 # By their place, as the connector's documentation numbers them under "Type codes".
 CODES = [
@@ -34,7 +36,7 @@ CANCELLED, DENIED = "57014", "42501"
 class SnowflakeSource(Driven):
     """Snowflake, of which a role with USAGE and SELECT is enough. Nothing but the role keeps it from writing."""
 
-    dialect = "snowflake"
+    dialect, timed = "snowflake", True
 
     def engine(self) -> Engine:
         """snowflake-sqlalchemy, which `audiences[snowflake]` brings; a query's results come a chunk at a time."""
@@ -48,7 +50,8 @@ class SnowflakeSource(Driven):
         signs = {"authenticator": "SNOWFLAKE_JWT", "private_key_file": key} if key else {}
         if secret := os.environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"):
             signs["private_key_file_pwd"] = secret
-        return {"session_parameters": {"TIMEZONE": "UTC"}, **signs}
+        longest = {"STATEMENT_TIMEOUT_IN_SECONDS": -(-self.most // timedelta(seconds=1))} if self.most else {}
+        return {"session_parameters": {"TIMEZONE": "UTC", **longest}, **signs}
 
     def types(self, connection: Connection, select: str) -> dict[str, str]:
         """From what the server says of a query that it compiles and does not run."""
@@ -69,7 +72,7 @@ class SnowflakeSource(Driven):
         if state == DENIED:
             return WarehouseError(f"the warehouse refuses: {said}", do="grant what it names to the worker's role")
         if state == CANCELLED:
-            return Deferred(
+            return Cancelled(
                 "the warehouse has cancelled a statement",
                 do="give its user or warehouse more time (STATEMENT_TIMEOUT_IN_SECONDS), or make the query faster",
             )

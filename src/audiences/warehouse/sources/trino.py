@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import Any
 
 from audiences import mask
-from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse.source import ROWS, Source, matched, measured, picked
-from audiences.warehouse.words import quoted
+from audiences.warehouse.words import Cancelled, quoted
 
 # Whatever is not named here is text.
 KINDS = (
@@ -34,7 +35,7 @@ CANCELLED = {"USER_CANCELED", "ADMINISTRATIVELY_KILLED", "ADMINISTRATIVELY_PREEM
 class TrinoSource(Source):
     """Trino, of which a user with SELECT alone is enough. Nothing but its rights keeps it from writing."""
 
-    dialect = "trino"
+    dialect, timed = "trino", True
 
     def named(self, select: str) -> dict[str, str]:
         """From the answer to a query for no row, of which the server makes no work."""
@@ -62,8 +63,11 @@ class TrinoSource(Source):
         """What the URL says, as its dialect reads it. A password or token travels over TLS alone."""
         from trino.sqlalchemy.dialect import TrinoDialect
 
-        _, given = TrinoDialect().create_connect_args(self.url)
+        given = dict(TrinoDialect().create_connect_args(self.url)[1])
         secure = "auth" in given or self.url.port in (443, 8443)
+        if self.most is not None:
+            longest = f"{self.most // timedelta(milliseconds=1)}ms"
+            given["session_properties"] = {**given.get("session_properties", {}), "query_max_run_time": longest}
         return {**given, "http_scheme": "https" if secure else "http", "source": "audiences", "timezone": "UTC"}
 
     @contextmanager
@@ -95,7 +99,7 @@ class TrinoSource(Source):
                 f"the warehouse refuses: {said}", do="let the worker's user select from what it names"
             )
         if name in CANCELLED:
-            return Deferred("the warehouse has cancelled a statement", do="give its user more time, or ask for less")
+            return Cancelled("the warehouse has cancelled a statement", do="give its user more time, or ask for less")
         if any(fnmatchcase(name, pattern) for pattern in NAMING):
             return WarehouseError(f"the warehouse refuses a statement: {said}", do="mend the audience's SQL")
         return WarehouseError(
