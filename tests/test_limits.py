@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from threading import Timer
@@ -14,7 +15,8 @@ from audiences import definition, project, run
 from audiences.cli import plan, show
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse import Warehouse, sources
-from engines import Onlooker, ReadOnly
+from audiences.warehouse.words import interrupting
+from engines import Onlooker, ReadOnly, on
 from test_redshift import Redshift, near  # noqa: F401 (a fixture for all)
 from world import HEADER, World
 
@@ -54,6 +56,17 @@ def test_what_takes_too_long_is_broken_off(warehouse, engine):
     assert warehouse.run(f"select 1, {longer}")[0][0] == 1
     if engine.name == "postgresql":
         assert warehouse.run("show statement_timeout") == [("0",)]
+
+
+@on("duckdb")
+def test_what_begins_late_is_broken_off_too(warehouse, engine):
+    """
+    Time may be up between the clock's start and the statement's: what interrupts nothing comes again.
+    """
+    with interrupting(warehouse.connection, timedelta(milliseconds=1)):
+        time.sleep(0.02)
+        with pytest.raises(Deferred, match="interrupted"):
+            warehouse.run(ENDLESS[engine.name])
 
 
 def test_what_ends_in_time_is_left_alone(warehouse, engine):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Timer
+from threading import Event, Thread
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
@@ -19,6 +19,7 @@ from audiences import span
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 
 PARTS = "text, whole numbers, booleans, dates, timestamps without a zone, UUIDs"  # what a key of several columns takes
+AGAIN = 0.05  # seconds between two interrupts
 APART = "let it only read, with the ledger on its own disk: AUDIENCES_LEDGER_URL=duckdb:////path/to/ledger.duckdb"
 
 
@@ -52,15 +53,25 @@ def overdue(most: timedelta | None) -> Iterator[None]:
 
 @contextmanager
 def interrupting(connection: Connection, most: timedelta) -> Iterator[None]:
-    """A clock beside the statements of this block, of an engine in this process, that breaks them off."""
+    """A clock beside the statements of this block, of an engine in this process, that breaks them off.
+
+    Again and again: an interrupt that comes before a statement has begun is lost.
+    """
     driver: Any = connection.connection.driver_connection
-    clock = Timer(most.total_seconds(), driver.interrupt)
-    clock.daemon = True
+    over = Event()
+
+    def watch() -> None:
+        wait = most.total_seconds()
+        while not over.wait(wait):
+            driver.interrupt()
+            wait = AGAIN
+
+    clock = Thread(target=watch, daemon=True)
     clock.start()
     try:
         yield
     finally:
-        clock.cancel()
+        over.set()
         clock.join()  # what comes next is not to be interrupted
 
 
