@@ -29,12 +29,14 @@ for _ in range(2):
     State(make_url(sys.argv[1])).close()
     print(*sys.modules)
 """
-# For each number and URL a process that kills itself, as a power cut would, right after so many statements.
+# For each number and URL a process that kills itself, as a power cut would, right after so many statements. What all of
+# them load is loaded once.
 KILLED = """
 import os, signal, sys
+import psycopg
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
-from audiences.state import State
+from audiences.state import State, migrate
 
 seen = []
 
