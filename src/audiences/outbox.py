@@ -56,6 +56,8 @@ def fill(fence: Fence, changes: Changes, sync: Sync) -> Plan:
     if not changes.repeated and _repeats(_counts(row)):
         return fill(fence, replace(changes, repeated=True), sync)
     warehouse.index(name, "seq")
+    for statement in warehouse.words.weighed(name):
+        warehouse.run(statement)
     return _plan(sync, changes, row)
 
 

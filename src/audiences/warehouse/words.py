@@ -153,6 +153,10 @@ class Words(ABC):
         """Statements after which a new table is read fast by ranges of `column`."""
         return ()
 
+    def weighed(self, table: str) -> Sequence[str]:
+        """Statements after which a table that has just got its rows is planned for as large as it is."""
+        return ()
+
     def relieve(self, connection: Connection) -> None:
         """Let go of memory that the engine keeps unasked."""
 
