@@ -7,18 +7,31 @@ literal, cast and table of ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlglot import exp, parse_one
+from sqlglot import exp, parse_one, transforms
 from sqlglot.dialects import mysql
 from sqlglot.generators.mysql import MySQLGenerator
 
 from audiences.warehouse.dialects import Ours, doomed
+from audiences.warehouse.words import quoted
 
 COLLATED = "COLLATE utf8mb4_nopad_bin"
 TEXT = (exp.DType.TEXT, exp.DType.VARCHAR)
+
+
+def _halved(select: exp.Expr) -> exp.Expr:
+    """It has no FULL JOIN. `on`: two columns of which the one of the left side is never NULL there."""
+    joins = [join for join in select.args.get("joins") or [] if join.side == "FULL"]
+    if not joins or not isinstance(select, exp.Select):
+        return select
+    [full] = joins
+    full.set("side", "LEFT")
+    only_right = select.copy()
+    next(join for join in only_right.args["joins"] if join == full).set("side", "RIGHT")
+    return exp.union(select, only_right.where(full.args["on"].this.copy().is_(exp.null())), distinct=False, copy=False)
 
 
 class MariaDB(mysql.MySQL):
@@ -37,6 +50,7 @@ class MariaDB(mysql.MySQL):
             exp.AlterRename: lambda self, e: self._renamed(e),
             exp.Chr: lambda self, e: f"CHAR({self.expressions(e, flat=True)} USING utf8mb4) {COLLATED}",
             exp.Delete: lambda self, e: self._delete(e),
+            exp.Select: transforms.preprocess([_halved, transforms.eliminate_qualify]),
             exp.SplitPart: lambda self, e: self.func(
                 "SUBSTRING_INDEX", e.this, e.args["delimiter"], e.args["part_index"]
             ),
@@ -89,23 +103,38 @@ def stepped(statement: str) -> Sequence[str]:
     MariaDB evaluates a part anew wherever it is mentioned: of those that build on each other a hundred times. A table
     that changes its type is brought to it first.
     """
-    tree, steps = parse_one(statement, dialect=Ours), list[exp.Expr]()
+    tree, steps, firsts = parse_one(statement, dialect=Ours), list[exp.Expr](), dict[str, str]()
     for found in reversed([*tree.find_all(exp.With)]):  # the inner ones first
         names = {part.alias for part in found.expressions}
         for table in tree.find_all(exp.Table):
             if table.name in names and not table.db:
-                table.replace(exp.table_(f"<{table.name}>", quoted=True, alias=table.alias_or_name))
-        steps += [_temporary(part) for part in found.pop().expressions]
+                table.replace(_table(f"<{table.name}>", table.alias_or_name))
+        for part in found.pop().expressions:
+            steps += _temporary(part, firsts)
     if isinstance(tree, exp.Alter):
         steps += [_fitted(tree.this, each) for each in tree.actions if isinstance(each, exp.AlterColumn)]
     return [step.sql(dialect=MariaDB) for step in (*steps, tree)]
 
 
-def _temporary(part: exp.CTE) -> exp.Create:
-    """No table of the users' has such a name."""
-    kind = exp.Properties(expressions=[exp.TemporaryProperty()])
-    name = exp.table_(f"<{part.alias}>", quoted=True)
-    return exp.Create(this=name, kind="TABLE", replace=True, properties=kind, expression=part.this)
+def _temporary(part: exp.CTE, firsts: dict[str, str]) -> Iterator[exp.Expr]:
+    """No table of the users' has such a name. Others look it up by its first column, row by row; firsts: of each.
+
+    What a part looks up in a UNION is a table before it, for the same reason.
+    """
+    unions = [found.args["query"] for found in part.find_all(exp.In) if found.args.get("query")]
+    for n, query in enumerate(each for each in unions if isinstance(each.this, exp.SetOperation)):
+        wanted = exp.CTE(this=query.this, alias=exp.TableAlias(this=exp.to_identifier(f"{part.alias} {n}")))
+        yield from _temporary(wanted, firsts)
+        query.set("this", exp.select(*wanted.this.named_selects).from_(_table(f"<{wanted.alias}>")))
+    kind, name = exp.Properties(expressions=[exp.TemporaryProperty()]), f"<{part.alias}>"
+    first = part.this.named_selects[0]
+    firsts[name] = firsts[part.this.args["from_"].this.name] if first == "*" else first
+    yield exp.Create(this=_table(name), kind="TABLE", replace=True, properties=kind, expression=part.this)
+    yield parse_one(f"create index audiences on {quoted(name)} ({quoted(firsts[name])})", dialect=Ours)
+
+
+def _table(name: str, alias: str | None = None) -> exp.Table:
+    return exp.table_(name, quoted=True, alias=alias)
 
 
 def _fitted(table: exp.Table, column: exp.AlterColumn) -> exp.Update:
