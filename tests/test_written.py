@@ -133,13 +133,26 @@ def test_no_table_of_ours_stands_before_one_of_theirs(world):
         world.sql(f"create table {name} (id bigint, email varchar, nps integer)")
         world.engine.fill(world.url, name, [(1, f"{name}@x", 1)])
     query = "select r.id, r.email, j.nps from r join j on j.id = r.id join looked on looked.id = r.id"
-    asks(world, query)
-    world.plan()
-    world.sync()
-    world.engine.fill(world.url, "r", [(1, "new@x", 2)])
+    for name, wanted in (("first", "L"), ("second", "M")):
+        text = HEADER.replace("select id, email, nps from people", query).replace('list = "L"', f'list = "{wanted}"')
+        world.define(text=text, name=name)
+    (world.folder / "audiences" / "team.sql").unlink()
+    first, second = world.results()
 
-    assert world.sync(force=True).outcome == "delivered"
-    assert world.listed() == {"new@x": 1}
+    assert (first.error, second.error) == (None, None)
+    assert world.receiver.lists["L"] == world.receiver.lists["M"] == {"r@x": {"email": "r@x", "nps": 1}}
+
+
+def test_a_value_that_becomes_another_type_is_an_update(sqlite):
+    """
+    1 and '1' are two values in SQLite, whatever a column says that it holds.
+    """
+    sqlite.people((1, "a@x", 1))
+    sqlite.sync()
+    sqlite.sql("drop table people", "create table people (id integer, email text, nps text)")
+    sqlite.people((1, "a@x", "1"))
+
+    assert sqlite.plan().updated == 1
 
 
 @both

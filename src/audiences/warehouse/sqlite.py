@@ -93,8 +93,8 @@ class SQLite(Words):
         return (translated(statement, said.SQLite),)
 
     def landed(self, table: str, select: str, types: Mapping[str, str]) -> Sequence[str]:
-        """Each value as it is: what its column would make of it in a comparison, another type or case, stays behind."""
-        picked = ", ".join(f"(+q.{quoted(name)}) collate binary as {quoted(name)}" for name in types)
+        """Each value as it is: the type of its column, which would count in a comparison, stays behind."""
+        picked = ", ".join(f"+q.{quoted(name)} as {quoted(name)}" for name in types)
         made = f"create temp table {table} as select {picked} from (\n{select}\n) as q"
         return f"drop table if exists temp.{table}", made
 
