@@ -36,7 +36,7 @@ from audiences import Limits
 from audiences.connectors import find
 
 class Small(find("{name}", [Path("{folder}")])):
-    limits = Limits(batch=2, concurrency=2)
+    limits = Limits(batch=2, concurrency={at_once})
 """
 KINDS = ("come", "come", "move", "score", "score", "share", "swap", "hand over", "leave", "leave", "as before")
 
@@ -57,7 +57,11 @@ class Sandboxed(History):
         )
         (self.world.folder / "connectors").mkdir()
         (self.world.folder / "connectors" / self.path.name).write_text(
-            SMALL.format(name=self.path.stem, folder=self.path.parent)
+            SMALL.format(
+                name=self.path.stem,
+                folder=self.path.parent,
+                at_once=min(2, self.cls.limits.concurrency),  # one at a time where a provider, or a file, wants it so
+            )
         )
         columns = ", ".join(f"f{n} {self.kind(name)}" for n, name in enumerate(self.fields))
         self.world.sql(f"create table crowd (id bigint, {columns})")
