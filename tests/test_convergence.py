@@ -104,10 +104,10 @@ STEPS = {
     ("postgresql", Told): times(100, 5_000, 400),
     ("duckdb", ToldOfJobs): times(20, 1_000, 50),
     ("postgresql", ToldOfJobs): times(50, 2_000, 200),
-    ("sqlite", Told): times(20, 1_000, 60),
-    ("sqlite", ToldOfJobs): times(10, 500, 30),
-    ("mariadb", Told): times(20, 1_000, 60),
-    ("mariadb", ToldOfJobs): times(10, 500, 30),
+    ("sqlite", Told): times(20, 1_000, 40),
+    ("sqlite", ToldOfJobs): times(10, 500, 20),
+    ("mariadb", Told): times(20, 1_000, 40),
+    ("mariadb", ToldOfJobs): times(10, 500, 20),
 }
 
 

@@ -21,14 +21,14 @@ STEPS = 75  # of the run below; a test checks that it is enough
 ALONE = {
     "duckdb": times(7, 1, 1),
     "postgresql": times(2, 1, 1),
-    "sqlite": times(11, 1, 3),
-    "mariadb": times(11, 1, 3),
+    "sqlite": times(11, 1, 7),
+    "mariadb": times(11, 1, 7),
 }
 APART = {
     "duckdb": times(28, 1, 14),
     "postgresql": times(10, 1, 4),
-    "sqlite": times(37, 1, 14),
-    "mariadb": times(37, 1, 14),
+    "sqlite": times(37, 1, 25),
+    "mariadb": times(37, 1, 25),
 }
 
 
