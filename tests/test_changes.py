@@ -161,7 +161,7 @@ def agrees(fence, case, rule=None):
 often = {"deadline": None, "derandomize": True, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-@settings(max_examples=times(12, 3_000, 40), **often)
+@settings(max_examples=times(12, 3_000, 15), **often)
 @given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
 def test_the_plan_is_what_the_rules_say(fence, case):
     """
@@ -172,7 +172,7 @@ def test_the_plan_is_what_the_rules_say(fence, case):
     agrees(fence, case)
 
 
-@settings(max_examples=times(12, 3_000, 40), **often)
+@settings(max_examples=times(12, 3_000, 15), **often)
 @given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
 def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
     """
@@ -181,7 +181,7 @@ def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
     agrees(fence, case, rule="another")
 
 
-@settings(max_examples=times(6, 1_000, 14), **often)
+@settings(max_examples=times(6, 1_000, 7), **often)
 @given(case=cases(people, st.just([]), st.just([])))
 def test_the_first_plan_of_a_sync(fence, case):
     """
@@ -190,7 +190,7 @@ def test_the_first_plan_of_a_sync(fence, case):
     agrees(fence, case)
 
 
-@settings(max_examples=times(4, 500, 10), **often)
+@settings(max_examples=times(4, 500, 5), **often)
 @given(case=cases(people, by_any_rule))
 def test_a_dry_run_counts_what_a_run_would_do(fence, case):
     """
