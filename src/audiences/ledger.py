@@ -17,6 +17,7 @@ from audiences.terms import SENT, Terms, fields, sent
 from audiences.verdicts import Found
 from audiences.warehouse import Warehouse, literal
 
+FREE = "verb = 'release'"
 BACKOFF = "case {attempts} when 1 then 1 when 2 then 4 when 3 then 16 when 4 then 64 else 168 end"  # hours
 
 
@@ -89,8 +90,7 @@ class Settlement:
         for chunk in ranges.chunks(found.of(Verdict.OK)):
             self.fence.warehouse.relieve()
             with self.fence.transaction(self._open):
-                self._upserted(self._rows(chunk))
-                self._removed(self._rows(chunk))
+                self._applied(self._rows(chunk))
         for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT)):
             with self.fence.transaction(self._open):
                 self._refused(self._rows(chunk))
@@ -113,8 +113,7 @@ class Settlement:
             rows = self._rows(chunk)
             with self.fence.transaction():
                 if delivered:
-                    self._upserted(rows)
-                    self._removed(rows)
+                    self._applied(rows)
                 else:
                     self._undone(rows)
                 unknown = self._table("unknown")
@@ -143,25 +142,26 @@ class Settlement:
     def _change(self, sql: str) -> None:
         self.fence.warehouse.run(sql)
 
-    def _upserted(self, rows: str) -> None:
-        """DELETE and INSERT in the one transaction: 2.2 times as fast as MERGE on DuckDB."""
-        ledger, columns = self._table("ledger"), "".join(f", {name}" for name in self.columns)
-        ups = f"(select * from {rows} where {UPSERT})"
-        self._change(f"delete from {ledger} l using {ups} o where {same('l')}")
+    def _applied(self, rows: str) -> None:
+        """DELETE and INSERT in the one transaction: 2.2 times as fast as MERGE on DuckDB.
+
+        Claims that go and those that are written anew are found in one pass: the ledger is large, the rows are few.
+        """
+        ledger, refused = self._table("ledger"), self._table("refused")
+        ups, free, gone = (
+            f"(select * from {rows} where {verbs})" for verbs in (UPSERT, FREE, "verb in ('move', 'remove')")
+        )
+        own = f"(select * from {rows} where {UPSERT} or {FREE})"
+        columns = "".join(f", {name}" for name in self.columns)
+        self._change(f"delete from {ledger} l using {own} o where {same('l')}")
         self._change(
             f'insert into {ledger} ("key", ident, list, sure, outbox, "at"{columns})'
             f' select "key", ident, list, true, {self.outbox}, {self.now}{columns} from {ups}'
         )
-        self._change(f'delete from {self._table("refused")} where "key" in (select "key" from {ups})')
-
-    def _removed(self, rows: str) -> None:
-        ledger = self._table("ledger")
-        gone = f"(select * from {rows} where verb in ('move', 'remove'))"
-        free = f"(select * from {rows} where verb = 'release')"
+        self._change(f'delete from {refused} where "key" in (select "key" from {ups})')
+        self._change(f"delete from {refused} l using {free} o where {same('l')}")
         # Off the list is off the list, whoever claimed the identifier.
         self._change(f"delete from {ledger} l using {gone} o where o.ident = l.ident and o.list = l.list")
-        self._change(f"delete from {ledger} l using {free} o where {same('l')}")
-        self._change(f"delete from {self._table('refused')} l using {free} o where {same('l')}")
 
     def _taken(self, taken: Sequence[tuple[int, int, str]]) -> None:
         """Taken in with a ticket: the rows wait beside the ledger, which stays as it was."""
