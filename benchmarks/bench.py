@@ -159,6 +159,13 @@ class Bench:
     def bare(self, select: str = SELECT) -> Cost:
         return ran(sys.executable, "bare.py", self.warehouse.url("made"), self.url("/null"), stdin=select)
 
+    def least(self, select: str = SELECT) -> Cost:
+        """The same by the least account, which reads DuckDB alone."""
+        self.start(select)
+        (self.folder / "least.sqlite").unlink(missing_ok=True)
+        state = str(self.folder / "least.sqlite")
+        return ran(sys.executable, "least.py", self.warehouse.url("now"), state, self.url("/null"), stdin=select)
+
     def change(self) -> dict[str, list[str]]:
         """Let 1 % change; verb -> the keys that the next sync must name."""
         change = [sys.executable, str(HERE / "people.py"), self.warehouse.url("now"), "--change"]
@@ -197,15 +204,20 @@ def warehouse(kind: str, folder: Path) -> Iterator[Warehouse]:
 
 def first(bench: Bench, rounds: int) -> None:
     """The first sync against the bare loop, in turns; each with an empty query, too: that is its start-up."""
-    runs = {"first sync": bench.anew, "bare loop": bench.bare}
+    runs = {"bare loop": bench.bare, "first sync": bench.anew}
+    if isinstance(bench.warehouse, Files):
+        runs["least account"] = bench.least
     begins: dict[str, list[Cost]] = {name: [] for name in runs}
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             begins[name].append(run(f"{SELECT} where false"))
             costs[name].append(run(SELECT))
-    (sync, busy), (bare, bare_busy) = (told(name, bench.members, costs[name], begins[name]) for name in runs)
-    print(f"{'of the bare loop':18} {bare / sync:9.2f}; {bare_busy / busy:.2f} by seconds of a core", flush=True)
+    found = {name: told(name, bench.members, costs[name], begins[name]) for name in runs}
+    bare, bare_busy = found.pop("bare loop")
+    for name, (seconds, busy) in found.items():
+        said = f"{bare / seconds:.2f} of the bare loop; {bare_busy / busy:.2f} by seconds of a core"
+        print(f"{name:18} {said}", flush=True)
 
 
 def told(name: str, members: int, costs: Sequence[Cost], begins: Sequence[Cost]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import orjson
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
@@ -13,6 +14,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import bench
 import changes
 import hand
+import least
 import people
 
 MEMBERS = 800
@@ -64,3 +66,17 @@ def test_an_audience_of_several_destinations(tmp_path):
     assert [line for line in text.splitlines() if "[sync" in line] == [f"-- [sync.webhook_{n}]" for n in (1, 2, 3)]
     assert text.endswith(f"-- ///\n{changes.SELECT}")
     assert environment.count("_URL=http://127.0.0.1:1/null\n") == 4
+
+
+def test_the_least_account_sends_what_the_loop_sends(warehouse):
+    """
+    The members that the engine writes as JSON are, byte for byte, those that a sync's own encoder writes.
+    """
+    warehouse.execute(least.OUTBOX.format(select=bench.SELECT))
+    told = [
+        {"key": str(key), "fields": dict(zip(hand.SEND, values, strict=True))}
+        for key, *values in warehouse.execute(f"{bench.SELECT} order by id").fetchall()
+    ]
+
+    [members] = least.batches(warehouse, MEMBERS)
+    assert f"[{members}]".encode() == orjson.dumps(told)
