@@ -1,7 +1,8 @@
 """Lists as files: CSV, JSON Lines or Parquet, each of which always holds one whole list.
 
 Set-up: FILE_FOLDER, a folder on a disk that lasts; to have each list in an object store too, whole after each change,
-FILE_STORE_URL (s3://…, gs://… or az://…, and `pip install 'audiences[stores]'`; docs/production.md says more).
+FILE_STORE_URL (s3://…, gs://… or az://…, and `pip install 'audiences[stores]'`; docs/production.md says more). A merge
+takes 256 MB however long the list is; where each row has more than 3 kB, FILE_MEMORY (1GB) lets it take more.
 
 `format` is "csv" (the default), "jsonl" or "parquet"; the list "NPS detractors" is then `NPS detractors.csv`, its id.
 Columns: `key`, then the fields that are sent. JSON Lines and Parquet keep types; only JSON Lines keeps lists and dicts,
@@ -19,10 +20,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import duckdb
 import orjson
+from pydantic import StringConstraints
 
 from audiences import (
     Chosen,
@@ -39,7 +41,6 @@ from audiences import (
     supplant,
 )
 
-MEMORY = "256MB"  # of a merge, however long the list is; the rest goes to the disk
 LONGEST = 200  # bytes of a list's name; the journal's own name must fit into 255
 PLAIN = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")  # a list's name
 PARQUET = "format parquet, compression zstd, row_group_size 20480"  # a row group is held in memory
@@ -58,6 +59,7 @@ class File(Chosen):
     class Settings(Chosen.Settings):
         folder: Path
         store_url: str | None = None
+        memory: Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,5} ?[MG]i?B$")] = "256MB"
 
     class Options(Chosen.Options):
         format: Literal["csv", "jsonl", "parquet"] = "csv"
@@ -74,52 +76,54 @@ class File(Chosen):
 
     def upsert(self, list_id: str, members: Sequence[Member]) -> Receipt:
         file = self._file(list_id)
-        if file.suffix != f".{self.options.format}":
-            raise DefinitionError(
-                f"the list is kept in {list_id!r}, and the sync asks for {self.options.format!r}",
-                do="name another list as well: its file is filled, then this one is emptied",
-            )
+        if file.suffix != f".{(wanted := self.options.format)}":
+            ways = "name another list as well: its file is filled, then this one is emptied"
+            raise DefinitionError(f"the list is kept in {list_id!r}, and the sync asks for {wanted!r}", do=ways)
         if not file.exists():
             ways = "put it back; or `audiences forget` this sync, and the next run writes the whole list anew"
             raise DeliveryError(f"{file} is gone, and with it whoever was on the list", do=ways)
         return _noted(file, members, gone=False)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        file = self._file(list_id)
-        return _noted(file, members, gone=True) if file.exists() else Receipt.of(members)
+        there = (file := self._file(list_id)).exists()
+        return _noted(file, members, gone=True) if there else Receipt.of(members)
 
     def check(self) -> None:
-        with _in_words(folder := Path(self.settings.folder)):
+        with _in_words(folder := self.settings.folder):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
 
     def prepare(self, name: str) -> str:
         """The name of the list's file, which is made where there is none."""
-        file = self._file(f"{name}.{self.options.format}")
-        with _in_words(file):
+        with _in_words(file := self._file(f"{name}.{self.options.format}")):
             file.parent.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                with _engine(file) as db:
+                with self._engine(file) as db:
                     _replace(db, file, "select '' as key limit 0", self.settings.store_url)
         return file.name
 
     def flush(self, list_id: str) -> None:
-        file = self._file(list_id)
-        journal = _journal(file)
+        journal = _journal(file := self._file(list_id))
         with _in_words(file):
             if journal.mend():
-                with _engine(file) as db:
+                with self._engine(file) as db:
                     _replace(db, file, _merged(db, file, self.identity), self.settings.store_url)
             # A crash before this line is harmless: the same journal gives the same list again.
             journal.drop()
 
     def members(self, list_id: str) -> Iterable[Mapping[str, object]]:
         self.flush(list_id)
-        file = self._file(list_id)
-        with _in_words(file), _engine(file) as db:
+        with _in_words(file := self._file(list_id)), self._engine(file) as db:
             rows = db.execute(f"select to_json(list) from {_source(file, _columns(db, file))} list")
             while batch := rows.fetchmany(1000):
                 yield from ({k: v for k, v in orjson.loads(row).items() if k != "key"} for (row,) in batch)
+
+    def _engine(self, file: Path) -> duckdb.DuckDBPyConnection:
+        bounds = {"memory_limit": self.settings.memory, "temp_directory": str(file.with_name(f".{file.name}.spill"))}
+        db = duckdb.connect(config={**bounds, "threads": 1})
+        # Rows stream past what the journal says, in their order; threads, or a join turned round, would gather them.
+        db.execute("set disabled_optimizers = 'build_side_probe_side'; set enable_progress_bar = false")
+        return db
 
     def _file(self, list_id: str) -> Path:
         """The list's file, which is in the folder. Raises DefinitionError for a name that could be elsewhere."""
@@ -130,7 +134,7 @@ class File(Chosen):
         if not PLAIN.fullmatch(stem) or len(stem.encode()) > LONGEST:
             fit = f"leave out separators, control characters and a leading dot, and use at most {LONGEST} bytes"
             raise DefinitionError(f"a list in a file cannot be called {stem!r}", do=fit)
-        return Path(self.settings.folder) / list_id
+        return Path(self.settings.folder, list_id)
 
 
 @contextmanager
@@ -140,7 +144,10 @@ def _in_words(file: Path, kind: type[DeliveryError] = DeliveryError) -> Iterator
         yield
     except (OSError, ValueError, csv.Error, duckdb.Error) as error:
         why = error.strerror if isinstance(error, OSError) else f"cannot be read or merged ({type(error).__name__})"
-        do = "mend the file, its folder or the disk; what was accepted waits in the journal beside it"
+        wide = (
+            "raise FILE_MEMORY (1GB), for its rows are wide" if isinstance(error, duckdb.OutOfMemoryException) else ""
+        )
+        do = f"{wide or 'mend the file, its folder or the disk'}; what was accepted waits in the journal beside it"
         raise kind(f"{file}: {why}", do=do) from None
 
 
@@ -154,20 +161,12 @@ def _noted(file: Path, members: Sequence[Member], *, gone: bool) -> Receipt:
     return Receipt.of(members)
 
 
-def _engine(file: Path) -> duckdb.DuckDBPyConnection:
-    spill = str(file.with_name(f".{file.name}.spill"))
-    db = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill, "threads": 1})
-    # Rows stream past what the journal says, in their order; threads, or a join turned round, would gather them.
-    db.execute("set disabled_optimizers = 'build_side_probe_side'; set enable_progress_bar = false")
-    return db
-
-
 def _replace(db: duckdb.DuckDBPyConnection, file: Path, select: str, copied: str | None) -> None:
     """Put what a query gives in the place of a file, at once, and so that it outlasts a power cut."""
     new = file.with_name(f".{file.name}.new")
     new.touch()
-    if file.exists():
-        shutil.copymode(file, new)  # before anybody is in it: who may read the list is for its owner to say
+    if file.exists():  # before anybody is in it: who may read the list is for its owner to say
+        shutil.copymode(file, new)
     db.execute(f"copy ({select}) to {_text(new)} ({WRITTEN[file.suffix]}, use_tmp_file false)")
     supplant(new, file, copied)
 

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType
 
 import duckdb
 import pytest
@@ -26,11 +26,10 @@ HERE = Path(__file__).parent
 WORKER = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from audiences import Member, connectors
 
 cls = connectors.find("file", [Path(sys.argv[1])])
-account = SimpleNamespace(folder=Path(sys.argv[2]), store_url=None)
+account = cls.Settings(folder=Path(sys.argv[2]))
 file = cls(account, cls.Options(format=sys.argv[3]), None, ("email",), "")
 listed = file.prepare("L")
 for batch in range(10_000):
@@ -46,11 +45,10 @@ for batch in range(10_000):
 LONG = """
 import re, resource, sys
 from pathlib import Path
-from types import SimpleNamespace
 from audiences import Member, connectors
 
 cls = connectors.find("file", [Path(sys.argv[1])])
-file = cls(SimpleNamespace(folder=Path(sys.argv[2]), store_url=None), cls.Options(), None, ("email", "note"), "")
+file = cls(cls.Settings(folder=Path(sys.argv[2])), cls.Options(), None, ("email", "note"), "")
 listed = file.prepare("L")
 for first in range(0, 200_000, 5000):
     some = range(first, first + 5000)
@@ -79,11 +77,10 @@ def folder(tmp_path):
 def connect(folder):
     """The connector, for a sync of these fields."""
 
-    def connect(kind="csv", send=("email", "score"), **options):
+    def connect(kind="csv", send=("email", "score"), settings=MappingProxyType({}), **options):
         cls = connectors.find("file", [HERE.parent / "connectors"])
-        return cls(
-            SimpleNamespace(folder=folder, store_url=None), cls.Options(format=kind, **options), None, send, "shop-l-1"
-        )
+        account = cls.Settings(folder=folder, **settings)
+        return cls(account, cls.Options(format=kind, **options), None, send, "shop-l-1")
 
     return connect
 
@@ -443,6 +440,30 @@ def test_memory_does_not_grow_with_the_list(folder):
 
     assert (folder / "L.csv").stat().st_size > 250e6
     assert int(said) < 400
+
+
+def test_rows_that_are_too_wide_are_said_so_and_wait(connect, kind):
+    """
+    Rows of 6 kB that do not fit into the memory that a merge may take: the way out is named, and by it nobody is lost.
+    """
+    tight, wide = (connect(kind, settings={"memory": memory}) for memory in ("16MB", "1GB"))
+    listed = tight.prepare("L")
+    tight.upsert(listed, [Member(str(n), {"email": f"p{n}@example.com", "bio": f"{n:5} " * 1000}) for n in range(2000)])
+
+    with pytest.raises(DeliveryError, match="OutOfMemory") as said:
+        tight.flush(listed)
+
+    assert "FILE_MEMORY" in said.value.do
+    assert len([*wide.members(listed)]) == 2000
+
+
+@pytest.mark.parametrize("memory", ["much", "0MB", "256", "-1GB", "1GB; drop"])
+def test_a_memory_that_is_none_is_refused(connect, memory):
+    """
+    FILE_MEMORY is a number with its unit.
+    """
+    with pytest.raises(ValueError, match="memory"):
+        connect(settings={"memory": memory})
 
 
 def test_removing_from_a_list_that_is_not_there_is_accepted(file, folder):

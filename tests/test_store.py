@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from types import SimpleNamespace
 
 import pytest
 
@@ -61,7 +60,7 @@ def bucket(monkeypatch) -> Iterator[Bucket]:
 def file(tmp_path):
     """The connector, with a store."""
     cls = connectors.find("file", [ROOTS[0] / "connectors"])
-    account = SimpleNamespace(folder=tmp_path / "lists", store_url="s3://acme/lists")
+    account = cls.Settings(folder=tmp_path / "lists", store_url="s3://acme/lists")
     return cls(account, cls.Options(), None, ("email",), "shop-l-1")
 
 
