@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -49,7 +50,7 @@ class InProcess(ClickHouseSource):
     """The same client, whose engine is here instead of behind HTTP."""
 
     def client(self):
-        return connected(self.url.database, settings={"readonly": "1"})
+        return connected(self.url.database, settings=self.settings())
 
 
 def connected(database, **more):
@@ -173,6 +174,19 @@ def test_what_is_said(world):
     said = failed(world, "select id, email, throwIf(email like 'a%', email) as nps from people")
     assert "fails with error" in said
     assert "ada" not in said
+
+
+@pytest.mark.parametrize("select", ["select count() as n from {} where number % 7 = 8", "select number as n from {}"])
+def test_what_takes_too_long_is_broken_off(world, select):
+    """
+    One row that does not come, and rows without an end.
+    """
+    with (
+        world.engine.warehouse(world.url) as warehouse,
+        pytest.raises(WarehouseError, match="and was stopped"),
+        warehouse.bounded(timedelta(milliseconds=100)),
+    ):
+        warehouse.land('"landed"', select.format("numbers(1000000000000)"), {"n": "HUGEINT"})
 
 
 def test_it_only_reads(world):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.engine import make_url
 
-from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import sources
+from audiences.warehouse.words import Cancelled
 
 SOURCE = sources.of(make_url("clickhouse://reader:not-a-real-password@127.0.0.1:9/shop"))
 
@@ -32,7 +33,7 @@ def test_a_type_is_kept_as_what_it_holds(type_, kind):
 
 @pytest.mark.parametrize(
     ("number", "error", "shown"),
-    [(60, WarehouseError, True), (497, WarehouseError, True), (159, Deferred, False), (395, WarehouseError, False)],
+    [(60, WarehouseError, True), (497, WarehouseError, True), (159, Cancelled, False), (395, WarehouseError, False)],
 )
 def test_an_error_is_known_by_its_number(number, error, shown):
     """
@@ -51,6 +52,18 @@ def test_a_server_that_cannot_be_reached():
     with pytest.raises(WarehouseError, match="cannot be reached") as refused:
         SOURCE.described("select 1 as a")
     assert "not-a-real" not in str(refused.value)
+
+
+def test_a_user_whose_time_cannot_be_set():
+    """
+    Of one who may set nothing the driver says so, and the way out is told.
+    """
+    from clickhouse_connect.driver.exceptions import ProgrammingError
+
+    found = SOURCE.shut(ProgrammingError("Setting max_execution_time is readonly"))
+
+    assert "may not set max_execution_time, which timeout under [limits] needs" in found.what
+    assert "readonly = 2" in found.do
 
 
 def test_a_driver_that_is_missing(monkeypatch):

@@ -9,14 +9,14 @@ from datetime import timedelta
 from threading import Timer
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from audiences import definition, project, run
 from audiences.cli import plan, show
 from audiences.errors import Deferred, DefinitionError, WarehouseError
-from audiences.warehouse import Warehouse, sources
+from audiences.warehouse import Warehouse
 from audiences.warehouse.words import interrupting
-from engines import Onlooker, ReadOnly, on
+from engines import Closed, Onlooker, ReadOnly, Seen, on
+from mariadb import MariaDB
 from test_redshift import Redshift, near  # noqa: F401 (a fixture for all)
 from world import HEADER, World
 
@@ -24,6 +24,20 @@ MOMENT = timedelta(milliseconds=30)
 ENDLESS = {
     "duckdb": "select count(*) from range(1000000000000) a(x) where x % 7 = 8",
     "postgresql": "select count(*) from generate_series(1, 1000000000000) a(x) where x % 7 = 8",
+}
+# What is only read: its dialect -> what takes for ever, and what takes longer than a moment.
+RECURSIVE = "with recursive n(x) as (select 1 union all select x + 1 from n) select"
+MANY = ", ".join(f"information_schema.collations {name}" for name in "abcdef")
+ASKED = {
+    "duckdb": (ENDLESS["duckdb"], "select sleep_ms(60)"),
+    **dict.fromkeys(("postgres", "redshift"), (ENDLESS["postgresql"], "select pg_sleep(0.06)")),
+    "sqlite": (f"{RECURSIVE} count(*) from n", f"{RECURSIVE} count(*) from (select x from n limit 500000)"),
+    "mysql": (f"select count(*) from {MANY}", "select sleep(0.06)"),
+}
+STREAMS = {
+    "duckdb": "select x from range(1000000000000) a(x)",
+    "sqlite": f"{RECURSIVE} x from n",
+    "mysql": f"select 1 as x from {MANY}",
 }
 STOPPED = (
     "the warehouse took longer than the .* that \\[limits\\] allows, and was stopped\n  do: make the audience's query"
@@ -92,30 +106,38 @@ def test_who_else_ends_a_statement_is_not_blamed_on_the_limit(warehouse, engine)
     assert "[limits]" not in str(caught.value)
 
 
-def test_where_it_cannot_be_held_to_it_is_refused(tmp_path):
-    """
-    A warehouse that is only read is asked over connections of its own: a limit there is an error, and not passed over.
-    """
-    url = make_url(f"duckdb:///{tmp_path / 'ledger.duckdb'}")
-    with Warehouse(url, "audience_sync", sources.of(make_url("sqlite:///nowhere.sqlite"))) as warehouse:
-        with pytest.raises(DefinitionError, match="is not held to on sqlite where it is only read"):
-            warehouse.bounded(MOMENT).__enter__()
-        with warehouse.bounded(None):
-            assert warehouse.run("select 1") == [(1,)]
-
-
-@pytest.mark.parametrize("read", [Onlooker, Redshift])
-def test_a_source_holds_to_it_where_it_can(tmp_path, databases, read):
-    """
-    Where PostgreSQL or Redshift is only read it breaks off what it is asked, and what comes after the block may take
-    its time.
-    """
-    engine = ReadOnly(read(databases))
+@pytest.fixture
+def read(request, tmp_path):
+    """A warehouse that is only read: its dialect, and what reads it."""
+    needs = {MariaDB: "mariadb_server", Onlooker: "databases", Redshift: "databases"}.get(request.param)
+    engine = ReadOnly(request.param(*([request.getfixturevalue(needs)] if needs else [])))
     with engine.warehouse(engine.new(tmp_path)) as warehouse:
-        with pytest.raises(WarehouseError, match=STOPPED), warehouse.bounded(MOMENT):
-            warehouse.asked(ENDLESS["postgresql"])
+        yield engine.dialect, warehouse
 
-        assert warehouse.asked("select 1 as a, pg_sleep(0.06)")[0][0] == 1
+
+@pytest.mark.parametrize("read", [Closed, Onlooker, Redshift, Seen, MariaDB], indirect=True)
+def test_a_source_holds_to_it(read):
+    """
+    What is only read is broken off, too, and what comes after the block may take its time.
+    """
+    dialect, warehouse = read
+    endless, longer = ASKED[dialect]
+    with pytest.raises(WarehouseError, match=STOPPED), warehouse.bounded(MOMENT):
+        warehouse.asked(endless)
+
+    assert len(warehouse.asked(longer)) == 1
+
+
+@pytest.mark.parametrize("read", [Closed, Seen, MariaDB], indirect=True)
+def test_a_stream_that_does_not_end_is_broken_off(read):
+    """
+    The rows of one statement may take no longer than it, from the first to the last.
+    """
+    dialect, warehouse = read
+    with pytest.raises(WarehouseError, match=STOPPED), warehouse.bounded(MOMENT):
+        warehouse.land('"landed"', STREAMS[dialect], {"x": "BIGINT"})
+
+    assert [*warehouse.asked("select 1")] == [(1,)]
 
 
 @pytest.fixture

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy.engine import make_url
 
 from audiences import denied
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse import sources
-from audiences.warehouse.sources.mysql import MySQLSource
+from audiences.warehouse.sources.mysql import MySQLSource, bounding
+from audiences.warehouse.words import Cancelled
 from engines import ReadOnly, Seen
 from mariadb import MariaDB
 from scale import times
@@ -232,16 +235,24 @@ def test_what_cannot_be_reached(url, said):
 
 
 @pytest.mark.parametrize(
-    ("number", "error"), [(3024, Deferred), (1969, Deferred), (2013, WarehouseError), (1290, WarehouseError)]
+    ("number", "error"), [(3024, Cancelled), (1969, Cancelled), (2013, WarehouseError), (1290, WarehouseError)]
 )
 def test_what_a_number_means(number, error):
     """
-    A statement that took too long is put off; a connection that broke, and a server that only reads, are told.
+    A statement that took too long was cancelled; a connection that broke, and a server that only reads, are told.
     """
     found = MySQLSource(make_url("mysql://db.example.com/x")).refusal(Exception(number, "said"))
 
     assert type(found) is error
     assert "said" not in str(found)
+
+
+def test_each_server_counts_time_in_its_own_way():
+    """
+    MariaDB in seconds, and MySQL in milliseconds.
+    """
+    assert bounding(timedelta(seconds=1.5), mariadb=True) == "set max_statement_time = 1.500000"
+    assert bounding(timedelta(seconds=1.5), mariadb=False) == "set max_execution_time = 1500"
 
 
 @pytest.mark.parametrize(

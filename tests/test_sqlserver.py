@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import duckdb
 import pytest
 from sqlalchemy.engine import make_url
@@ -9,6 +11,7 @@ from sqlalchemy.engine import make_url
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse import sources
 from audiences.warehouse.sources.sqlserver import SQLServerSource, parted
+from audiences.warehouse.words import Cancelled
 from behind import Behind
 from engines import ReadOnly
 from sourced import asks, failed, travelled, two_syncs
@@ -118,6 +121,7 @@ def test_what_is_said(world):
         (229, WarehouseError, True),
         (207, WarehouseError, True),
         (1205, Deferred, False),
+        (20003, Cancelled, False),
         (3906, WarehouseError, False),
         (20047, WarehouseError, False),
         (8134, WarehouseError, False),
@@ -132,6 +136,14 @@ def test_an_error_is_known_by_its_number(number, error, shown):
     assert type(found) is error
     assert ("the words" in str(found)) is shown
     assert "DB-Lib" not in str(found)
+
+
+def test_a_query_is_held_to_its_time():
+    """
+    In whole seconds, more rather than less; one without a limit does not keep that of the connection before.
+    """
+    assert SQLServerSource(URL).bounded(timedelta(milliseconds=1500), None).options()["timeout"] == 2
+    assert SQLServerSource(URL).options()["timeout"] == timedelta(days=24).total_seconds()
 
 
 @pytest.mark.parametrize(

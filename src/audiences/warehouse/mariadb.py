@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine
 
 from audiences.errors import WarehouseError
 from audiences.warehouse.dialects.mariadb import COLLATED, stepped
-from audiences.warehouse.sources.mysql import CANCELLED, DENIED, MySQLSource
-from audiences.warehouse.words import APART, Cancelled, Conflict, Words, literal
+from audiences.warehouse.sources.mysql import DENIED, MySQLSource, bounding
+from audiences.warehouse.words import APART, Conflict, Words, literal
 
 OLDEST = (10, 11)
 MET = {1205, 1213, 1050, 1007, 1062}  # lock wait time-out, deadlock; made at once: a table, a database, a row
@@ -127,7 +127,7 @@ class MariaDB(Words):
 
     def bounding(self, most: timedelta) -> tuple[str, str]:
         """Its own time-out; after the block that of the user counts again."""
-        return f"set max_statement_time = {most.total_seconds():f}", "set max_statement_time = default"
+        return bounding(most, mariadb=True), "set max_statement_time = default"
 
     def shut(self, error: BaseException) -> Exception:
         """Sign-in, network, database."""
@@ -138,11 +138,6 @@ class MariaDB(Words):
         number: Any = error.args[0] if error.args else 0
         if number in MET:
             return Conflict()
-        if number in CANCELLED:
-            return Cancelled(
-                "the warehouse has cancelled a statement",
-                do="give its user more time, or make the audience's query faster",
-            )
         refused = self._source.refusal(error)
         if number in DENIED and isinstance(refused, WarehouseError):
             more = f"and create temporary tables on the database of its URL, and all on `{self.schema}`.*"

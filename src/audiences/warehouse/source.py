@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from audiences.errors import DefinitionError
 from audiences.warehouse.landing import whole
 
 ROWS = 5_000  # of one batch
@@ -31,7 +30,6 @@ class Source(ABC):
     most: timedelta | None = None  # what a statement may take; None: what it needs
 
     dialect: ClassVar[str]  # what sqlglot calls the SQL
-    timed: ClassVar[bool] = False  # whether it holds to `most`; `refusal` makes a Cancelled of what was broken off
 
     @abstractmethod
     def named(self, select: str) -> dict[str, str]:
@@ -50,13 +48,8 @@ class Source(ABC):
         """These columns of a SELECT's rows, a batch at a time: only they leave the warehouse."""
 
     def bounded(self, most: timedelta | None, size: int | None) -> Source:
-        """The same, where a query breaks off that takes longer, or reads more bytes. None: as it likes."""
-        if most is None or self.timed:
-            return replace(self, most=most)
-        raise DefinitionError(
-            f"timeout under [limits] is not held to on {self.dialect} where it is only read",
-            do="leave it out, and give the worker's role a time-out of its own",
-        )
+        """The same, where a query breaks off (Cancelled) that takes longer, or reads more bytes. None: as it likes."""
+        return replace(self, most=most)
 
     def described(self, select: str) -> dict[str, str]:
         """Column -> kind that a SELECT would return."""
@@ -73,7 +66,7 @@ class Driven(Source):
         """What opens connections. Raises DefinitionError where that cannot work on this machine."""
 
     def greet(self, connection: Connection) -> None:
-        """The settings that a new connection needs; where the engine can, that it only reads."""
+        """The settings that a new connection needs; where the engine can, that it only reads, and for how long."""
 
     @abstractmethod
     def types(self, connection: Connection, select: str) -> dict[str, str]:
@@ -109,6 +102,10 @@ class Driven(Source):
         # The result's own method, for the cursor is ahead of it; with a size, or it would read all at once.
         yield from asked.exec_driver_sql(statement).partitions(ROWS)
 
+    def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
+        """One of these for all that a connection is asked, where the engine breaks off nothing by itself."""
+        return nullcontext()
+
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         engine = self.engine()
@@ -120,7 +117,8 @@ class Driven(Source):
                 raise self.shut(getattr(error, "orig", None) or error) from None
             with connection:
                 self.greet(connection)
-                yield connection
+                with self.timed(connection, self.most) if self.most else nullcontext():
+                    yield connection
         except errors as error:
             raise self.refusal(getattr(error, "orig", None) or error) from None
         finally:

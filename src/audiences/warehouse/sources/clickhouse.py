@@ -1,6 +1,7 @@
 """ClickHouse, over HTTP: in blocks of columns, by queries that only read.
 
-https://clickhouse.com/docs/integrations/language-clients/python/advanced-querying#streaming-queries (read 2026-11)
+https://clickhouse.com/docs/integrations/language-clients/python/advanced-querying#streaming-queries,
+https://clickhouse.com/docs/reference/settings/session-settings/max-execution (read 2026-11)
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from audiences import mask
-from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse.source import Source, matched, picked
+from audiences.warehouse.words import Cancelled
 
 SIZES = ("8", "16", "32", "64")
 KINDS = (
@@ -76,9 +78,19 @@ class ClickHouseSource(Source):
             password=url.password or "",
             database=url.database or "default",
             connect_timeout=10,
-            settings={"readonly": "1"},
+            settings=self.settings(),
             tz_mode="aware",
         )
+
+    def settings(self) -> dict[str, str]:
+        """Of each query. Its time is by the clock: unasked the server goes by what it guesses after ten seconds.
+
+        `readonly` is the last: after it none can be made.
+        """
+        if self.most is None:
+            return {"readonly": "1"}
+        longest = f"{self.most.total_seconds():f}"
+        return {"max_execution_time": longest, "timeout_before_checking_execution_speed": "0", "readonly": "1"}
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -106,7 +118,7 @@ class ClickHouseSource(Source):
         if number in READ_ONLY:
             return WarehouseError("the warehouse is read-only", do="leave what writes out of the audience's SQL")
         if number in CANCELLED:
-            return Deferred("the warehouse has cancelled a statement", do="give its user more time, or ask for less")
+            return Cancelled("the warehouse has cancelled a statement", do="give its user more time, or ask for less")
         if number in NAMING:
             return WarehouseError(f"the warehouse refuses a statement: {said}", do="mend the audience's SQL")
         return WarehouseError(
@@ -115,7 +127,15 @@ class ClickHouseSource(Source):
         )
 
     def shut(self, error: BaseException) -> Exception:
-        """Sign-in, network, database; the driver's words name hosts and users, never a password."""
+        """Sign-in, network, database; the driver's words name hosts and users, never a password.
+
+        Of a user who is readonly = 1 already no other setting can be made; the driver says so before it asks anything.
+        """
+        if str(error) == "Setting max_execution_time is readonly":
+            return WarehouseError(
+                "the warehouse's user may not set max_execution_time, which timeout under [limits] needs",
+                do="let its profile have readonly = 2; or leave timeout out, and let the profile set that time",
+            )
         return WarehouseError(
             f"the warehouse cannot be reached: {mask.text(str(error).splitlines()[0])}",
             do="see that its server runs and that AUDIENCES_WAREHOUSE_URL names host, HTTP port, database, user and"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
@@ -43,6 +45,10 @@ class DuckDBSource(Driven):
         """Moments with a zone arrive in UTC."""
         self._words.greet(connection)
         connection.exec_driver_sql("set timezone = 'UTC'")
+
+    def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
+        """It has no time-out of its own."""
+        return self._words.timed(connection, most)
 
     def types(self, connection: Connection, select: str) -> dict[str, str]:
         """Asked of the binder."""

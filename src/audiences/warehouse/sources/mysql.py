@@ -1,12 +1,15 @@
 """MySQL 8 and MariaDB 10.11 or newer, read row by row in one transaction that only reads.
 
 https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html,
-https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference (read 2026-11)
+https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference,
+https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_max_execution_time,
+https://mariadb.com/kb/en/aborting-statements/ (read 2026-11)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,9 +17,9 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from audiences import mask
-from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse.source import Driven, matched
-from audiences.warehouse.words import literal
+from audiences.warehouse.words import Cancelled, literal
 
 # What decides how a text is read, whatever the server's own mode is: the audience's SQL was checked as read so.
 MODE = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -54,6 +57,9 @@ class MySQLSource(Driven):
     def greet(self, connection: Connection) -> None:
         """All of it is of one moment, and whatever would write is an error of the server's."""
         connection.exec_driver_sql("set session transaction isolation level repeatable read, read only")
+        if self.most is not None:
+            dialect: Any = connection.dialect
+            connection.exec_driver_sql(bounding(self.most, dialect.is_mariadb))
         connection.rollback()  # what was set holds from the next transaction on
 
     def types(self, connection: Connection, select: str) -> dict[str, str]:
@@ -80,8 +86,9 @@ class MySQLSource(Driven):
             user = literal(self.url.username or "the worker's user")
             return WarehouseError(f"the warehouse refuses: {shown}", do=f"grant select on what it names to {user}")
         if number in CANCELLED:
-            return Deferred(
-                "the warehouse has cancelled a statement", do="give its user more time, or make the query faster"
+            return Cancelled(
+                "the warehouse has cancelled a statement",
+                do="give its user more time, or make the audience's query faster",
             )
         if number in READ_ONLY:
             return WarehouseError("the warehouse is read-only", do="leave what writes out of the audience's SQL")
@@ -102,3 +109,10 @@ class MySQLSource(Driven):
             f"the warehouse cannot be reached: {mask.text(str(error.args[-1]))}",
             do="see that its server runs and that AUDIENCES_WAREHOUSE_URL names host, database, user and password",
         )
+
+
+def bounding(most: timedelta, mariadb: bool) -> str:
+    """The statement after which the server breaks off what takes longer. MySQL does so with a SELECT alone."""
+    if mariadb:
+        return f"set max_statement_time = {most.total_seconds():f}"
+    return f"set max_execution_time = {most // timedelta(milliseconds=1)}"

@@ -24,7 +24,7 @@ KINDS = dict.fromkeys(("smallint", "integer", "bigint"), "BIGINT") | {
 class PostgresSource(Driven):
     """PostgreSQL, of which a role with SELECT alone is enough."""
 
-    dialect, timed = "postgres", True
+    dialect = "postgres"
 
     @property
     def _words(self) -> Postgres:

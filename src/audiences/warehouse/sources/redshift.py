@@ -39,7 +39,7 @@ WORKGROUP = re.compile(r"([^.]+)\.[^.]+\.([^.]+)\.redshift-serverless\.amazonaws
 class RedshiftSource(Source):
     """Redshift, of which a user with USAGE and SELECT is enough."""
 
-    dialect, timed = "redshift", True
+    dialect = "redshift"
 
     def named(self, select: str) -> dict[str, str]:
         """Parsed by the server and not run."""

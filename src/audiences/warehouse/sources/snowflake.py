@@ -36,7 +36,7 @@ CANCELLED, DENIED = "57014", "42501"
 class SnowflakeSource(Driven):
     """Snowflake, of which a role with USAGE and SELECT is enough. Nothing but the role keeps it from writing."""
 
-    dialect, timed = "snowflake", True
+    dialect = "snowflake"
 
     def engine(self) -> Engine:
         """snowflake-sqlalchemy, which `audiences[snowflake]` brings; a query's results come a chunk at a time."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +17,7 @@ from audiences import mask
 from audiences.errors import Deferred, WarehouseError
 from audiences.warehouse.source import Driven
 from audiences.warehouse.sqlite import NAMING, read
+from audiences.warehouse.words import Cancelled, interrupting
 
 PATIENCE = 5.0  # seconds for which a writer may keep the file
 
@@ -35,6 +38,10 @@ class SQLiteSource(Driven):
         connection.text_factory = read
         return connection
 
+    def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
+        """It has no time-out of its own."""
+        return interrupting(connection, most)
+
     def types(self, connection: Connection, select: str) -> dict[str, str]:
         """Their names alone: to ask for no row runs nothing."""
         nothing = connection.execution_options(no_parameters=True).exec_driver_sql(
@@ -47,15 +54,16 @@ class SQLiteSource(Driven):
         return "VARIANT"
 
     def refusal(self, error: Any) -> Exception:
-        """By its words, of which those about names and grammar are shown."""
-        said = str(error)
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        """By its code, and by its words, of which those about names and grammar are shown."""
+        kind, said = getattr(error, "sqlite_errorname", type(error).__name__), str(error)
+        if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return Deferred("the warehouse file is being written", do="nothing: run it again in a minute")
+        if kind == "SQLITE_INTERRUPT":
+            return Cancelled("the warehouse was interrupted", do="nothing: run it again")
         if said.startswith(NAMING):
             return WarehouseError(f"the warehouse refuses a statement: {mask.text(said)}", do="mend the audience's SQL")
         return WarehouseError(
-            f"the warehouse fails with {getattr(error, 'sqlite_errorname', type(error).__name__)}; its words may hold"
-            " data and are not shown",
+            f"the warehouse fails with {kind}; its words may hold data and are not shown",
             do="run the audience's SQL in a console of the warehouse to see them",
         )
 

@@ -2,21 +2,22 @@
 
 https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-describe-first-result-set-transact-sql
 https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
-(read 2026-11)
+https://pymssql.readthedocs.io/en/stable/ref/pymssql.html#pymssql.connect (read 2026-11)
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
 from audiences import mask
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse.source import ROWS, Source, matched, measured, picked
-from audiences.warehouse.words import literal
+from audiences.warehouse.words import Cancelled, literal
 
 # money has four decimals, and sql_variant may hold any type; whatever else is not named here is text.
 KINDS = (
@@ -28,8 +29,9 @@ KINDS = (
 
 DENIED, READ_ONLY = {229, 230, 297, 300, 916}, {3906}
 NAMING = {102, 105, 156, 170, 174, 195, 207, 208, 209, 1033, 4104, 4121, 8120, 8155, 8156, 11501, 11502}
-PUT_OFF = {1205, 1222, 3960, 20003}  # a deadlock, a lock, a snapshot that is gone; the time that the driver was given
-GONE = {20002, 20003, 20004, 20006, 20009, 20047}
+PUT_OFF, CANCELLED = {1205, 1222, 3960}, {20003}  # a deadlock, a lock, a snapshot that is gone; by `timeout`
+GONE = {20002, 20004, 20006, 20009, 20047}
+UNLIMITED = timedelta(days=24)  # beyond what [limits] takes, in what the driver counts: milliseconds, in 31 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,27 @@ class SQLServerSource(Source):
         """Over TLS; the driver does not ask who the server is."""
         from pymssql import connect
 
-        return connect(
-            server=self.url.host or "localhost",
-            port=str(self.url.port or 1433),
-            user=self.url.username,
-            password=self.url.password,
-            database=self.url.database or "",
-            login_timeout=10,
-            charset="UTF-8",
-            appname="audiences",
-            encryption="require",
-            use_datetime2=True,
-        )
+        return connect(**self.options())
+
+    def options(self) -> Mapping[str, Any]:
+        """How to connect.
+
+        timeout: seconds that an answer, or its next part, may take. One time is for the whole process, and to say none
+                 leaves that of the connection before: so each says its own
+        """
+        return {
+            "server": self.url.host or "localhost",
+            "port": str(self.url.port or 1433),
+            "user": self.url.username,
+            "password": self.url.password,
+            "database": self.url.database or "",
+            "timeout": -(-(self.most or UNLIMITED) // timedelta(seconds=1)),
+            "login_timeout": 10,
+            "charset": "UTF-8",
+            "appname": "audiences",
+            "encryption": "require",
+            "use_datetime2": True,
+        }
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -108,6 +119,8 @@ class SQLServerSource(Source):
             return WarehouseError("the warehouse is read-only", do="leave what writes out of the audience's SQL")
         if number in PUT_OFF:
             return Deferred("the warehouse has cancelled a statement", do="nothing: run it again in a minute")
+        if number in CANCELLED:
+            return Cancelled("the warehouse did not answer in time", do="nothing: run it again in a minute")
         if number in GONE:
             return WarehouseError(
                 "the connection to the warehouse broke", do="run it again: it goes on from what was acknowledged"

@@ -35,7 +35,7 @@ CANCELLED = {"USER_CANCELED", "ADMINISTRATIVELY_KILLED", "ADMINISTRATIVELY_PREEM
 class TrinoSource(Source):
     """Trino, of which a user with SELECT alone is enough. Nothing but its rights keeps it from writing."""
 
-    dialect, timed = "trino", True
+    dialect = "trino"
 
     def named(self, select: str) -> dict[str, str]:
         """From the answer to a query for no row, of which the server makes no work."""
