@@ -20,7 +20,7 @@ SOURCE = sources.of(make_url("clickhouse://reader:not-a-real-password@127.0.0.1:
         ("UInt64", "HUGEINT"),
         ("DateTime64(3, 'UTC')", "VARCHAR"),
         ("Decimal(18, 2)", "VARIANT"),
-        ("Array(String)", "VARIANT"),
+        ("Array(String)", "VARIANT[]"),
         ("Nothing", "VARIANT"),
     ],
 )

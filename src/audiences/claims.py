@@ -6,7 +6,7 @@ need not know it. The text is wrapped around the audience's SQL, and runs where 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from audiences.errors import DefinitionError
@@ -26,6 +26,7 @@ class Asked:
     key:    the columns that name a row
     send:   destination field -> column
     consents: of the fields that are sent, those without whose consent a row is of nobody who may be sent
+    several: columns that hold an array
     """
 
     source: str
@@ -33,6 +34,7 @@ class Asked:
     key: Sequence[str]
     send: Mapping[str, str]
     consents: Sequence[str] = ()
+    several: Set[str] = frozenset()
 
 
 def claims(words: Words, asked: Asked, kinds: Mapping[str, Kind]) -> Asked:
@@ -63,7 +65,7 @@ class _Told:
         self.words, self.asked, self.kinds = words, asked, kinds
         pairs = [pair for kind in kinds.values() for pair in zip(kind.fields, kind.rules, strict=True)]
         self.rules = {name: rule for name, rule in pairs if name in asked.send}
-        self.several = {name for name in self.rules if asked.types[asked.send[name]].endswith("]")}
+        self.several = {name for name in self.rules if asked.send[name] in asked.several}
         for name, kind in kinds.items():
             if len(kind.fields) > 1 and (found := sorted(self.several & {*kind.fields})):
                 raise DefinitionError(

@@ -27,15 +27,16 @@ def asked(warehouse: Warehouse, audience: Audience, binding: Binding, source: st
     key = tuple(column(audience, part, types) for part in audience.key)
     send = {name: column(audience, wanted, types) for name, wanted in binding.sync.send.items()}
     if not issubclass(binding.connector, Hashed):
-        return Asked(source, types, key, send)
+        return Asked(source, warehouse.stored(types), key, send)
     consents = binding.connector.consented(binding.options, tuple(send))
     kinds = binding.connector.sent_kinds(binding.options, tuple(send))
     if warehouse.source:
         made = {field: named(binding.sync, field) for field in send}
         hashed = digests([binding], types)
         send = {field: made[field] if made[field] in hashed else wanted for field, wanted in send.items()}
-        types, kinds = {**types, **dict.fromkeys(hashed, warehouse.words.text)}, kept(binding, kinds)
-    return claims(warehouse.words, Asked(source, types, key, send, consents), kinds)
+        types, kinds = {**types, **{name: each.kind for name, each in hashed.items()}}, kept(binding, kinds)
+    several = frozenset(name for name, kind in types.items() if kind.endswith("]"))
+    return claims(warehouse.words, Asked(source, warehouse.stored(types), key, send, consents, several), kinds)
 
 
 def terms(audience: Audience, binding: Binding, asked: Asked, list_id: str) -> Terms:

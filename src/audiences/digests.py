@@ -4,11 +4,13 @@ holds plain what a platform is told as a hash.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from audiences.audience import Sync
-from audiences.hashed import Hashed, Kind, rules_of, unfit
+from audiences.hashed import Hashed, Kind, rules_of, unfit, why
 from audiences.identity import Form
 from audiences.normal import MARK, Rule
 from audiences.project import Binding
@@ -18,16 +20,39 @@ from audiences.project import Binding
 class Digest:
     """What is kept for the values of one column, as one sync sends them.
 
-    column: of the query
+    column:  of the query
+    several: whether it holds an array of them
     """
 
     column: str
     rule: Rule
+    several: bool = False
 
-    def of(self, value: object) -> str | None:
-        """A value's hash, marked as one; why it has none; None where there is no value."""
+    @property
+    def kind(self) -> str:
+        """The type in which they are kept."""
+        return "VARCHAR[]" if self.several else "VARCHAR"
+
+    def of(self, value: Any) -> str | list[str] | None:
+        """A value's hash, marked as one; why it has none; None where there is no value. Of an array a list of these."""
+        if value is None or not self.several:
+            return self._one(value)
         if isinstance(value, list | tuple):
-            return unfit("is an array; where the warehouse is only read a column holds one value")
+            return self._each(value)
+        return [unfit("is an array of a type that the driver does not know; cast it to one of text")]
+
+    def _each(self, values: Iterable[object]) -> list[str]:
+        """Each normal form once. Several that cannot be hashed stay as many: blanks at the end part equal reasons."""
+        kept, counted = {self.rule.form.of(value): self._one(value) for value in values}, Counter[str]()
+        found = []
+        for text in filter(None, kept.values()):
+            found.append(f"{text}{' ' * counted[text]}")
+            counted[text] += bool(why(text))
+        return found
+
+    def _one(self, value: object) -> str | None:
+        if isinstance(value, list | tuple):
+            return unfit("is an array where one value is meant")
         text = "" if value is None else self.rule.form.of(value)
         if not text:
             return None
@@ -44,7 +69,7 @@ def digests(bindings: Iterable[Binding], types: Mapping[str, str]) -> dict[str, 
         send = binding.sync.send
         for field, rule in _hashed(binding).items():
             if field in send and (column := names.get(send[field].casefold())):
-                found[named(binding.sync, field)] = Digest(column, rule)
+                found[named(binding.sync, field)] = Digest(column, rule, types[column].endswith("]"))
     return found
 
 

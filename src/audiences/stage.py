@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from audiences.audience import Audience
 from audiences.digests import digests, named
 from audiences.project import Binding
-from audiences.warehouse import Warehouse, quoted
+from audiences.warehouse import Made, Warehouse, quoted
 
 LOOKED = '"<looked>"'  # no table that an audience reads has such a name
 
@@ -56,4 +56,5 @@ def _land(
         columns |= {column for field, column in sync.send.items() if named(sync, field) not in made}
     wanted = {column.casefold() for column in columns}
     found = {column: kind for column, kind in types.items() if column.casefold() in wanted}
-    warehouse.land(table, audience.select, found, {name: (each.column, each.of) for name, each in made.items()})
+    on_the_way = {name: Made(each.column, each.kind, each.of) for name, each in made.items()}
+    warehouse.land(table, audience.select, found, on_the_way)

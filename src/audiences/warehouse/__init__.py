@@ -5,7 +5,7 @@ Where it is only read, as a `source`, our tables are in a file of the worker's o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,12 +21,12 @@ from audiences.warehouse import landing, sources
 from audiences.warehouse.catalogue import Catalogue
 from audiences.warehouse.embedded import Ledger, made
 from audiences.warehouse.engines import dialect, spoken
+from audiences.warehouse.landing import Made
 from audiences.warehouse.source import Source
 from audiences.warehouse.words import Conflict, Words, literal, overdue, quoted
 
-__all__ = ["Conflict", "Warehouse", "Words", "dialect", "literal", "made", "quoted", "sources"]
+__all__ = ["Conflict", "Made", "Warehouse", "Words", "dialect", "literal", "made", "quoted", "sources"]
 
-Made = tuple[str, Callable[[object], str | None]]
 NOTHING: Mapping[str, Made] = MappingProxyType({})
 
 
@@ -99,11 +99,18 @@ class Warehouse:
             return self.catalogue.columns(table, lambda: self.words.columns(self.connection, table))
 
     def described(self, select: str) -> dict[str, str]:
-        """Column -> type that an audience's SELECT would return; the engine plans it and runs nothing."""
+        """Column -> type that an audience's SELECT would return; the engine plans it and runs nothing.
+
+        An array's ends with a bracket.
+        """
         if self.source:
             return self.source.described(select)
         with self._in_words():
             return self.words.described(self.connection, select)
+
+    def stored(self, types: Mapping[str, str]) -> Mapping[str, str]:
+        """The same columns, each with the type in which a table of ours keeps it."""
+        return landing.stored(types) if self.source else types
 
     def named(self, select: str) -> dict[str, str]:
         """Column -> type that an audience's SELECT would return, as its engine names it."""
@@ -121,19 +128,19 @@ class Warehouse:
     def land(self, table: str, select: str, types: Mapping[str, str], made: Mapping[str, Made] = NOTHING) -> None:
         """Make a temporary table, quoted, of these columns of an audience's rows. Nothing else leaves the source.
 
-        made: of a source, columns that are made on the way -> the column that each is made of, and how
+        made: of a source, by their names, columns that are made on the way
         """
         if self.source is None:
             for each in self.words.landed(table, select, types):
                 self._native(each)
             return
-        kinds = {**types, **dict.fromkeys(made, "VARCHAR")}
+        kinds = {**self.stored(types), **{name: each.kind for name, each in made.items()}}
         columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
         self.run(f"create or replace temp table {table} ({columns})")
-        statement, read = landing.insert(table, kinds), [*types, *(column for column, _ in made.values())]
+        statement, read = landing.insert(table, kinds), [*types, *(each.column for each in made.values())]
         with closing(self.source.batches(f"{self.label}{select}", read)) as batches, self._in_words():
             for rows in batches:
-                landed = landing.document(rows, list(kinds.values()), [make for _, make in made.values()])
+                landed = landing.document(rows, list(kinds.values()), [each.of for each in made.values()])
                 self.connection.exec_driver_sql(statement, (landed,))
 
     @contextmanager

@@ -7,27 +7,46 @@ A column is kept in one of these types:
     BIGINT, HUGEINT, BOOLEAN, DOUBLE   what the source promises to be such
     VARCHAR                            text; dates, times, UUIDs, bytes and the like in the form in which they travel
     VARIANT                            what may be several: decimals, arrays, structs, and columns without a type
+    VARCHAR[]                          what is made of an array on the way
+A column that the source says to be an array is called VARIANT[] until then; it is kept as a VARIANT.
 A value that cannot travel is infinity there: it comes as far as its member's batch, and is refused with that member.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from audiences import portable
 from audiences.warehouse.words import literal, quoted
 
-KINDS = ("BIGINT", "HUGEINT", "BOOLEAN", "DOUBLE", "VARCHAR", "VARIANT")
-AS_THEY_ARE: Mapping[str, set[type]] = {"VARCHAR": {str}, "BIGINT": {int}, "BOOLEAN": {bool}}
+ARRAY = "VARIANT[]"
+AS_THEY_ARE: Mapping[str, set[type]] = {"VARCHAR": {str}, "BIGINT": {int}, "BOOLEAN": {bool}, "VARCHAR[]": {list}}
 CANNOT_TRAVEL = orjson.Fragment(b"1e999")  # JSON has no infinity; a number beyond its range is read as one
+
+
+class Made(NamedTuple):
+    """A column that is made on the way.
+
+    column: of the source, of whose values it is made
+    kind:   in which it is kept; its values are of that kind
+    """
+
+    column: str
+    kind: str
+    of: Callable[[Any], object]
 
 
 def whole(precision: int | None, scale: int | None) -> str:
     """The kind of a decimal of an engine whose decimals hold no NaN: one without decimals is a whole number."""
     return "HUGEINT" if scale == 0 and precision is not None and precision <= 38 else "VARIANT"
+
+
+def stored(types: Mapping[str, str]) -> dict[str, str]:
+    """Column -> the type in which it is kept, of columns and their kinds."""
+    return {column: "VARIANT" if kind == ARRAY else kind for column, kind in types.items()}
 
 
 def insert(table: str, kinds: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 from audiences import mask
 from audiences.errors import DefinitionError, WarehouseError
+from audiences.warehouse.landing import ARRAY
 from audiences.warehouse.source import Source, matched, picked
 from audiences.warehouse.words import Cancelled
 
@@ -28,7 +29,8 @@ KINDS = (
     dict.fromkeys(("integer", "int64"), "BIGINT")
     | dict.fromkeys(("float", "float64"), "DOUBLE")
     | dict.fromkeys(("boolean", "bool"), "BOOLEAN")
-    | dict.fromkeys(("numeric", "bignumeric", "record", "struct", "array", "interval", "range"), "VARIANT")
+    | dict.fromkeys(("numeric", "bignumeric", "record", "struct", "interval", "range"), "VARIANT")
+    | {"array": ARRAY}
 )
 LABEL = re.compile(r"/\* audiences: (?P<audience>[a-z0-9_]+)(?: commit (?P<commit>[0-9a-f]+))? \*/")
 

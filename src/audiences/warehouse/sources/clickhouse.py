@@ -15,6 +15,7 @@ from typing import Any
 
 from audiences import mask
 from audiences.errors import DefinitionError, WarehouseError
+from audiences.warehouse.landing import ARRAY
 from audiences.warehouse.source import Source, matched, picked
 from audiences.warehouse.words import Cancelled
 
@@ -25,7 +26,7 @@ KINDS = (
     | dict.fromkeys(("float32", "float64", "bfloat16"), "DOUBLE")
     | dict.fromkeys(("string", "fixedstring", "uuid", "date", "date32", "datetime", "datetime64"), "VARCHAR")
     | dict.fromkeys(("ipv4", "ipv6", "enum8", "enum16", "time", "time64"), "VARCHAR")
-    | {"bool": "BOOLEAN"}
+    | {"bool": "BOOLEAN", "array": ARRAY}
 )
 AROUND = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from audiences.warehouse.duckdb import DuckDB
+from audiences.warehouse.landing import ARRAY
 from audiences.warehouse.source import ROWS, Driven, matched
 
 WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger")
@@ -56,7 +57,7 @@ class DuckDBSource(Driven):
 
     def kind(self, type_: str) -> str:
         """An array is named by its element."""
-        return "VARIANT" if type_.endswith("]") else matched(type_, KINDS, "VARIANT")
+        return ARRAY if type_.endswith("]") else matched(type_, KINDS, "VARIANT")
 
     def streamed(self, connection: Connection, statement: str) -> Iterator[Sequence[Sequence[Any]]]:
         """By the driver itself: the dialect reads JSON into objects, whose numbers would be written anew."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from audiences.warehouse import sqlstate
+from audiences.warehouse.landing import ARRAY
 from audiences.warehouse.postgres import Postgres
 from audiences.warehouse.source import Driven, matched
 
@@ -48,7 +49,7 @@ class PostgresSource(Driven):
 
     def kind(self, type_: str) -> str:
         """An array is named by its element."""
-        return "VARIANT" if type_.endswith("[]") else matched(type_, KINDS, "VARCHAR")
+        return ARRAY if type_.endswith("[]") else matched(type_, KINDS, "VARCHAR")
 
     def refusal(self, error: Any) -> Exception:
         """By SQLSTATE."""

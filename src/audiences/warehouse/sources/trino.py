@@ -15,6 +15,7 @@ from typing import Any
 
 from audiences import mask
 from audiences.errors import DefinitionError, WarehouseError
+from audiences.warehouse.landing import ARRAY
 from audiences.warehouse.source import ROWS, Source, matched, measured, picked
 from audiences.warehouse.words import Cancelled, quoted
 
@@ -22,8 +23,8 @@ from audiences.warehouse.words import Cancelled, quoted
 KINDS = (
     dict.fromkeys(("tinyint", "smallint", "integer", "bigint"), "BIGINT")
     | dict.fromkeys(("real", "double"), "DOUBLE")
-    | dict.fromkeys(("array", "map", "row", "number", "interval year to month"), "VARIANT")
-    | {"boolean": "BOOLEAN"}
+    | dict.fromkeys(("map", "row", "number", "interval year to month"), "VARIANT")
+    | {"boolean": "BOOLEAN", "array": ARRAY}
 )
 
 # https://github.com/trinodb/trino/blob/master/core/trino-spi/src/main/java/io/trino/spi/StandardErrorCode.java
