@@ -261,7 +261,10 @@ EVERY = ENGINES | FURTHER
 
 @pytest.fixture(params=list(ENGINES) if LONGER or THOROUGH else ["postgresql"])
 def either(request: pytest.FixtureRequest) -> Any:
-    """Each engine in CI; else the one that takes less: for commands whose statements other tests try on each."""
+    """Each engine in CI; else the one that takes less: where each statement is tried on each by other tests.
+
+    A file whose every test is told so says `engine = either`.
+    """
     return started(request, request.param)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from engines import each, on
+from engines import each, either, on
 from prompt import ODD, Project, answering
+
+engine = either
+
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(20)]
 

@@ -11,9 +11,12 @@ from audiences.cli.session import FIRST, Chosen
 from audiences.demo.receiver import receiving
 from audiences.errors import DefinitionError
 from audiences.http import retry
-from engines import each, on
+from engines import each, either, on
 from prompt import Project, answering
 from world import SECRET
+
+engine = either
+
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(20)]
 

@@ -8,13 +8,16 @@ import httpx
 import pytest
 
 import jobs
-from engines import on
+from engines import either, on
 from prompt import Project
 from states import rows
 from test_cli_history import committed
 from test_composite_key import SEATS
 from test_unknown import repeats
 from world import HEADER
+
+engine = either
+
 
 ANNA, BEN, CLEO = (1, "anna@x", 7), (2, "ben@x", 8), (3, "cleo@x", 9)
 

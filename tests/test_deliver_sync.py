@@ -6,7 +6,10 @@ import httpx
 import pytest
 
 from audiences.errors import CredentialsRefused
+from engines import either
 from world import World
+
+engine = either
 
 
 @pytest.fixture

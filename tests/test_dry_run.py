@@ -6,7 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from audiences import cli
+from engines import either
 from world import World
+
+engine = either
 
 
 @pytest.fixture

@@ -15,11 +15,14 @@ from audiences.cli.session import taken
 from audiences.compare import moment
 from audiences.history import Story
 from audiences.verdicts import Found
-from engines import on
+from engines import either, on
 from prompt import Project
 from states import rows
 from test_unknown import repeats
 from world import World
+
+engine = either
+
 
 ANNA, BEN, CLEO = (1, "anna@x", 7), (2, "ben@x", 8), (3, "cleo@x", 9)
 DAY = timedelta(days=1)

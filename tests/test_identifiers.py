@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from engines import either
 from world import World
+
+engine = either
 
 
 @pytest.fixture(params=["webhook", "file"])

@@ -13,9 +13,13 @@ from audiences.cli.forget import forget
 from audiences.errors import DeliveryError, Unanswered
 from audiences.ledger import Settlement
 from audiences.verdicts import Found
+from engines import either
 from jobs import pending
 from scale import times
 from world import HEADER, Killed, Killer
+
+engine = either
+
 
 APART = times(18, 1, 9)  # of the steps at which a run is killed; `make thorough` tries every one
 STEPS = {True: 98, False: 54}  # of the run that is killed, its jobs judged before it or not

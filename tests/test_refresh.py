@@ -9,10 +9,13 @@ import pytest
 
 import jobs
 from audiences import cron
-from engines import on
+from engines import either, on
 from prompt import Project
 from scale import times
 from world import Killed, World
+
+engine = either
+
 
 MORTAL = """from datetime import timedelta
 from audiences import Limits

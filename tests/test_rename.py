@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from audiences import control
+from engines import either
 from world import World
+
+engine = either
+
 
 STEPS = 14  # of the renaming and a little more; a test checks that it is enough
 

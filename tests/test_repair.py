@@ -6,9 +6,12 @@ import httpx
 import pytest
 
 from audiences.errors import DefinitionError, DeliveryError, UnsafePlan
-from engines import on
+from engines import either, on
 from prompt import Project
 from world import Killed, Receiver, World
+
+engine = either
+
 
 SESSIONS = """
 from audiences import Limits, Member

@@ -9,8 +9,11 @@ import pytest
 
 import jobs
 from audiences.errors import Deferred, DeliveryError, Unanswered
-from engines import on
+from engines import either, on
 from world import Killed
+
+engine = either
+
 
 CLEARS = """
     def replaced(self, list_id, began):

@@ -11,8 +11,12 @@ from audiences import connectors, unknown
 from audiences.cli import forget
 from audiences.cli.session import taken
 from audiences.compare import moment
+from engines import either
 from scale import times
 from world import Killed, Killer, World
+
+engine = either
+
 
 ONCE = """from audiences import Limits
 from audiences.connectors import find, shipped
