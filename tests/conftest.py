@@ -13,7 +13,7 @@ import pytest
 import canary
 from audiences.cli import container
 from audiences.http import AUTHORITIES
-from engines import DuckDB, either, engine  # noqa: F401 (fixtures)
+from engines import DuckDB, either, engine, holder  # noqa: F401 (fixtures)
 from mariadb import mariadb_server  # noqa: F401 (a fixture)
 from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
 from states import state_url  # noqa: F401 (a fixture)

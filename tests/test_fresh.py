@@ -10,33 +10,36 @@ import pytest
 from audiences import definition, fresh, span
 from audiences.audience import Fresh
 from audiences.errors import DefinitionError, StaleSource, WarehouseError
-from audiences.warehouse import Warehouse
-from engines import on
+from engines import ENGINES, HOLDERS, started
 from prompt import Project
 from world import HEADER, World
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).replace(tzinfo=None)
+TIMES = {"mariadb": "datetime(6)"}  # its `timestamp` depends on the zone of whoever writes it
 FRESH = '[fresh]\ntable = "loads"\ncolumn = "came"\nwithin = "2 hours"'
 
 
-@pytest.fixture
-def world(tmp_path, engine):
-    world = World(tmp_path, engine=engine)
-    world.sql("create table loads (came timestamp)", f"insert into loads values ('{NOON}')")
+@pytest.fixture(params=[name for name in HOLDERS if name != "sqlite"])  # which has no times
+def world(request, tmp_path):
+    world = World(tmp_path, engine=started(request, request.param))
+    world.sql(f"create table loads (came {TIMES.get(request.param, 'timestamp')})")
+    world.sql(f"insert into loads values ('{NOON}')")
     world.define(FRESH)
     return world
 
 
 def loaded(world, moment):
-    world.sql(f"update loads set came = cast('{moment}' as timestamp)" if moment else "delete from loads")
+    world.sql(f"update loads set came = '{moment}'" if moment else "delete from loads")
 
 
 def asked(world, kind, *values, within="2 hours"):
     """Why a source whose column has this type and these values is too old at noon; None where it is not."""
-    rows = ", ".join(f"(cast({value} as {kind}))" for value in values)
-    world.sql("drop table if exists s", f"create table s as select * from (values {rows}) v(came)")
-    with Warehouse(world.url, "audience_sync") as warehouse:
-        warehouse.run("set timezone = 'Asia/Kolkata'")  # of the session: it must not matter
+    kind = TIMES.get(world.engine.name, kind) if kind == "timestamp" else kind
+    rows = ", ".join(f"({value})" for value in values)
+    world.sql("drop table if exists s", f"create table s (came {kind})", f"insert into s values {rows}")
+    with world.engine.warehouse(world.url) as warehouse:
+        if world.engine.name in ENGINES:
+            warehouse.run("set timezone = 'Asia/Kolkata'")  # of the session: it must not matter
         wanted = Fresh("s", "came", span.read(within))
         fresh.check(warehouse, wanted)
         try:
@@ -46,20 +49,26 @@ def asked(world, kind, *values, within="2 hours"):
         return found and found.what
 
 
-def test_the_newest_row_decides_whatever_its_zone(world):
+def test_the_newest_row_decides(world):
     """
-    A moment with a zone counts as the moment that it is, one without as UTC, and a date as its midnight; NULLs do not
-    count.
+    A moment without a zone counts as UTC, and a date as its midnight; NULLs do not count.
+    """
+    assert asked(world, "timestamp", "'2026-03-01 10:00'", "'2020-01-01'", "null") is None
+    assert "is 2026-03-01 09:59:59 UTC, 2 hours 1 second before" in asked(world, "timestamp", "'2026-03-01 09:59:59'")
+    assert asked(world, "date", "'2026-03-01'", within="12 hours") is None
+    assert "is 2026-02-28 00:00:00 UTC, 1 day 12 hours before" in asked(world, "date", "'2026-02-28'", within="1 day")
+
+
+@pytest.mark.parametrize("world", list(ENGINES), indirect=True)
+def test_a_moment_with_a_zone_is_the_moment_that_it_is(world):
+    """
+    Whatever the zone of the session.
     """
     zoned = "timestamp with time zone"
 
-    assert asked(world, "timestamp", "'2026-03-01 10:00'", "'2020-01-01'", "null") is None
     assert asked(world, zoned, "'2026-03-01 15:30+05:30'") is None
     assert asked(world, zoned, "'2026-03-01 05:00-05'") is None
-    assert "is 2026-03-01 09:59:59 UTC, 2 hours 1 second before" in asked(world, "timestamp", "'2026-03-01 09:59:59'")
     assert "is 2026-03-01 09:30:00 UTC, 2 hours 30 minutes before" in asked(world, zoned, "'2026-03-01 15:00+05:30'")
-    assert asked(world, "date", "'2026-03-01'", within="12 hours") is None
-    assert "is 2026-02-28 00:00:00 UTC, 1 day 12 hours before" in asked(world, "date", "'2026-02-28'", within="1 day")
 
 
 def test_what_lies_ahead_is_not_fresh(world):
@@ -76,15 +85,23 @@ def test_what_lies_ahead_is_not_fresh(world):
 
 def test_what_has_no_time_is_not_fresh(world):
     """
-    An empty source is stale, and so is one whose newest moment is in no calendar.
+    An empty source is stale, and a column that is no time is a mistake.
     """
     assert asked(world, "timestamp", "null") == (
         "the source is stale: no row of s has came; [fresh] wants one of the last 2 hours"
     )
-    forever = asked(world, "timestamp", "'infinity'")
-    assert "after now" in forever or "is no time of the calendar" in forever
     with pytest.raises(DefinitionError, match="which is no time\n  do: name a column of a type"):
         asked(world, "varchar", "'2026-03-01'")
+
+
+@pytest.mark.parametrize("world", list(ENGINES), indirect=True)
+def test_what_is_in_no_calendar_is_not_fresh(world):
+    """
+    A newest moment of infinity would hide every load that does not come.
+    """
+    forever = asked(world, "timestamp", "'infinity'")
+
+    assert "after now" in forever or "is no time of the calendar" in forever
 
 
 def test_a_stale_source_stops_the_run(world):
@@ -109,7 +126,7 @@ def test_a_stale_source_stops_the_run(world):
     assert world.receiver.holds() == {"b@x", "c@x"}
 
 
-@on("duckdb")
+@pytest.mark.parametrize("world", ["duckdb"], indirect=True)
 def test_what_is_open_is_settled_all_the_same(world):
     """
     A stale source keeps nobody from knowing what became of the batches of a run that was cut off.
@@ -124,7 +141,7 @@ def test_what_is_open_is_settled_all_the_same(world):
     assert ("0", "p0@x", True) in {(str(key), ident, sure) for key, ident, sure in world.ledger()}
 
 
-@on("duckdb")
+@pytest.mark.parametrize("world", ["duckdb"], indirect=True)
 def test_a_source_that_cannot_be_asked_stops_the_run(world):
     """
     Without a table, or without its column, nobody knows how old the data are: nothing is sent.

@@ -14,12 +14,12 @@ from audiences.control import Control
 from audiences.errors import UnsafePlan
 from audiences.identity import Form
 from audiences.terms import Terms
-from audiences.warehouse import Warehouse
 from world import HEADER, World, bare
 
 NAME, TABLE = "team.webhook", "team__webhook"
 TERMS = Terms(TABLE, ("id",), {"email": "email", "nps": "nps"}, {"email": Form.CASELESS}, "L")
 NOW = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
+QUERY = "select 1 as id, 'a@x' as email, 1 as nps"
 ONLY_EMAIL = HEADER.replace('send = ["email", "nps"]', 'send = ["email"]')
 MIXED = [  # in the order of their places: two releases, two moves, two upserts, one of those refused before, a removal
     *((0, "release", 1, "a@x", "K", 1), (1, "release", 2, "b@x", "M", 1)),
@@ -35,11 +35,12 @@ class Outbox:
     def __init__(self, warehouse):
         self.warehouse = warehouse
         control.create(warehouse, NAME, TABLE)
-        ledger.create(warehouse, TERMS, warehouse.described("select 1::bigint as id, ''::varchar as email, 1 as nps"))
+        ledger.create(warehouse, TERMS, warehouse.described(QUERY))
         self.fence = control.take(warehouse, NAME, TABLE, 0, 7, "worker")
+        held = warehouse.columns(f"ledger_{TABLE}")
         warehouse.run(
-            f'create table {outbox.table(self.fence, 7)} (seq bigint, verb varchar, "key" bigint, ident varchar,'
-            " list varchar, had boolean, again boolean, sent_email varchar, sent_nps integer)"
+            f'create table {outbox.table(self.fence, 7)} (seq bigint, verb varchar, "key" {held["key"]}, ident varchar,'
+            f" list varchar, had boolean, again boolean, sent_email {held['sent_email']}, sent_nps {held['sent_nps']})"
         )
 
     def holds(self, *rows):
@@ -66,17 +67,17 @@ class Outbox:
         for key, moment in times.items():
             self.warehouse.run(
                 f"insert into {self.warehouse.table(f'refused_{TABLE}')}"
-                f" values ({key}, 'p{key}@x', 'L', 1, '{moment}', 1, '2026-01-01', 'p{key}@x', 1)"
+                f" values ({key}, 'p{key}@x', 'L', 1, {compare.moment(moment)}, 1, '2026-01-01', 'p{key}@x', 1)"
             )
 
     def refused(self):
-        return {key for (key,) in self.warehouse.run(f'select "key" from {self.warehouse.table(f"refused_{TABLE}")}')}
+        rows = self.warehouse.run(f'select "key" from {self.warehouse.table(f"refused_{TABLE}")}')
+        return {int(key) for (key,) in rows}
 
     def changes(self, **more):
         """A comparison with what the ledger holds."""
-        query = "select 1::bigint as id, ''::varchar as email, 1 as nps"
         known = Control(rule=TERMS.rule)
-        found = compare.changes(self.warehouse, TERMS, query, self.warehouse.described(query), known, NOW)
+        found = compare.changes(self.warehouse, TERMS, QUERY, self.warehouse.described(QUERY), known, NOW)
         return replace(found, **more)
 
     def reader(self, *send):
@@ -84,14 +85,14 @@ class Outbox:
 
 
 @pytest.fixture
-def made(engine):
-    with Warehouse(engine.alone(), "audience_sync") as warehouse:
+def made(holder):
+    with holder.warehouse(holder.alone()) as warehouse:
         yield Outbox(warehouse)
 
 
 @pytest.fixture
-def world(tmp_path, engine):
-    return World(tmp_path, engine=engine)
+def world(tmp_path, holder):
+    return World(tmp_path, engine=holder)
 
 
 def left(world):
@@ -105,7 +106,7 @@ def sampled(world, most):
     """What a plan shows of each kind of change."""
     found = project.load(world.folder, world.engine.dialect)
     [audience] = found.audiences
-    with Warehouse(world.url, "audience_sync") as warehouse:
+    with world.engine.warehouse(world.url) as warehouse:
         _, changes = preview.preview(warehouse, audience, found.bindings[audience.syncs[0].name], world.moment)
         return outbox.sample(warehouse, changes, most)
 
@@ -330,7 +331,7 @@ class Newcomer:
         event.listen(worker.warehouse.engine, "after_cursor_execute", made)
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
 def test_a_first_outbox_is_of_one_moment(world):
     """
     Who comes while it is made is in none of its rows and in none of its counts, also where it is made twice because
@@ -343,7 +344,7 @@ def test_a_first_outbox_is_of_one_moment(world):
     assert world.receiver.holds() == {"a@x"}
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
 def test_tables_that_are_read_by_ranges_are_indexed(world):
     """
     PostgreSQL would read the whole of a table for each batch, and for each chunk that is settled.
