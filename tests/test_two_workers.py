@@ -1,4 +1,4 @@
-"""Two real workers of one sync, on a PostgreSQL that holds warehouse and state: one is stopped beyond its lease."""
+"""Two real workers of one sync, whose warehouse and state are on servers: one is stopped beyond its lease."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import HOLDERS, started
 from prompt import answering
 from states import rows
 from world import HEADER, SECRET
@@ -47,23 +48,42 @@ class Receiver:
         return 200, {}
 
 
-@pytest.fixture
-def database(databases):
-    url = databases()
-    rows(url, "create table people (id bigint, email varchar, nps integer)")
-    rows(url, f"insert into people select i, 'p' || i || '@x', 1 from generate_series(1, {PEOPLE}) i")
-    return url
+class Servers:
+    """A warehouse of people, and a state: one database where that is PostgreSQL."""
+
+    def __init__(self, engine, url, state):
+        self.engine, self.url, self.state = engine, url, state
+        self.schema = f"{url.database}_sync" if engine.name == "mariadb" else "audience_sync"
+        self.sql("create table people (id bigint, email varchar, nps integer)")
+        engine.fill(url, "people", [(n, f"p{n}@x", 1) for n in range(1, PEOPLE + 1)])
+
+    def sql(self, statement):
+        with self.engine.open(self.url) as connection:
+            connection.execute(statement)
+
+    def ledger(self):
+        with self.engine.ours(self.url) as connection:
+            kept = connection.execute('select "key", ident, sure from audience_sync.ledger_team__webhook order by 1')
+            return kept.fetchall()
+
+
+@pytest.fixture(params=[name for name in HOLDERS if name in ("postgresql", "mariadb")])
+def servers(request, tmp_path, databases):
+    engine = started(request, request.param)
+    url = engine.new(tmp_path)
+    return Servers(engine, url, databases() if engine.name == "mariadb" else url)
 
 
 @pytest.fixture
-def project(tmp_path, database):
+def project(tmp_path, servers):
     (tmp_path / "audiences").mkdir()
     (tmp_path / "connectors").mkdir()
     (tmp_path / "connectors" / "webhook.py").write_text(SMALL)
     (tmp_path / "audiences" / "team.sql").write_text(HEADER.replace("{more}", "-- [guard]\n-- removed = 1.0\n"))
-    shown = database.render_as_string(hide_password=False)
+    warehouse, state = (each.render_as_string(hide_password=False) for each in (servers.url, servers.state))
     (tmp_path / ".env").write_text(
-        f"AUDIENCES_WAREHOUSE_URL={shown}\nAUDIENCES_STATE_URL={shown}\nWEBHOOK_SECRET={SECRET}\n"
+        f"AUDIENCES_WAREHOUSE_URL={warehouse}\nAUDIENCES_STATE_URL={state}\nAUDIENCES_SCHEMA={servers.schema}\n"
+        f"WEBHOOK_SECRET={SECRET}\n"
     )
     return tmp_path
 
@@ -79,11 +99,7 @@ def worker(project, where):
     )
 
 
-def ledger(database):
-    return rows(database, 'select "key", ident, sure from audience_sync.ledger_team__webhook order by 1')
-
-
-def test_a_stopped_worker_that_wakes_writes_and_sends_nothing(project, database):
+def test_a_stopped_worker_that_wakes_writes_and_sends_nothing(project, servers):
     """
     A worker is stopped (SIGSTOP) while a call of its is in flight; its lease ends, the audience changes, and another
     worker takes over and delivers. Woken again, the first sends nothing more, leaves the ledger as it is, and says that
@@ -95,19 +111,19 @@ def test_a_stopped_worker_that_wakes_writes_and_sends_nothing(project, database)
         try:
             assert receiver.called.wait(ENOUGH)
             first.send_signal(signal.SIGSTOP)
-            rows(database, "delete from people where id <= 10")
-            rows(database, "update lease set until = 0")  # what a minute does
+            servers.sql("delete from people where id <= 10")
+            rows(servers.state, "update lease set until = 0")  # what a minute does
             second = worker(project, where)
             out, err = second.communicate(timeout=ENOUGH)
             assert second.returncode == 0, out + err
-            calls, kept = len(receiver.calls), ledger(database)
+            calls, kept = len(receiver.calls), servers.ledger()
             receiver.open.set()
             first.send_signal(signal.SIGCONT)
             _, said = first.communicate(timeout=ENOUGH)
         finally:
             receiver.open.set()
             first.kill()
-        woken_calls, after = len(receiver.calls), ledger(database)
+        woken_calls, after = len(receiver.calls), servers.ledger()
         third = worker(project, where)
         last, _ = third.communicate(timeout=ENOUGH)
 
