@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from billboard import Ads, hashed
 from world import HEADER
 
 
@@ -40,3 +41,14 @@ def travelled(world, values, key="1", tail=""):
     assert (str(result.error), result.refused) == ("None", 0)
     fields = world.receiver.sent("upsert")[0]["fields"]
     return [fields[f"v{n}"] for n in range(len(values))]
+
+
+def several(folder, engine, columns="id bigint, mails varchar[]"):
+    """An array is as many identifiers as it has different ones."""
+    ads = Ads(folder, columns, 'send = { email = "mails" }', engine)
+    ads.customers((1, ["A@example.com", "b@example.com", "a@example.com ", None]), (2, []))
+    plan = ads.sync().plan
+
+    assert (plan.added, plan.nameless) == (2, 1)
+    assert ads.receiver.held == {hashed("email", f"{name}@example.com") for name in "ab"}
+    assert ads.sync().outcome == "unchanged"

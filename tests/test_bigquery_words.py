@@ -248,6 +248,7 @@ def test_an_error_is_known_by_its_reason(reason, reads, error, shown):
         ("INT64", "BIGINT"),
         ("BIGNUMERIC", "VARIANT"),
         ("RECORD", "VARIANT"),
+        ("array", "VARIANT[]"),
         ("JSON", "VARCHAR"),
         ("INTERVAL", "VARIANT"),
     ],

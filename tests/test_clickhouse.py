@@ -13,10 +13,9 @@ from sqlalchemy.engine import make_url
 from audiences.errors import WarehouseError
 from audiences.warehouse import sources
 from audiences.warehouse.sources.clickhouse import ClickHouseSource
-from billboard import Ads, hashed
 from engines import ReadOnly
 from scale import times
-from sourced import failed, two_syncs
+from sourced import failed, several, two_syncs
 from test_convergence import Told, told
 from world import HEADER, World
 
@@ -192,16 +191,9 @@ def test_what_takes_too_long_is_broken_off(world, select):
 
 def test_several_of_a_member(tmp_path):
     """
-    An array is as many identifiers as it has different ones.
+    Each value of an array is an identifier.
     """
-    columns = "id Int64, mails Array(Nullable(String)), primary key (id)"
-    ads = Ads(tmp_path, columns, 'send = { email = "mails" }', ReadOnly(ClickHouse()))
-    ads.customers((1, ["A@example.com", "b@example.com", "a@example.com ", None]), (2, []))
-    plan = ads.sync().plan
-
-    assert (plan.added, plan.nameless) == (2, 1)
-    assert ads.receiver.held == {hashed("email", f"{name}@example.com") for name in "ab"}
-    assert ads.sync().outcome == "unchanged"
+    several(tmp_path, ReadOnly(ClickHouse()), "id Int64, mails Array(Nullable(String)), primary key (id)")
 
 
 def test_it_only_reads(world):

@@ -18,7 +18,7 @@ from audiences.warehouse.sources.trino import TrinoSource
 from behind import Behind, pages
 from engines import ReadOnly
 from loopback import answering
-from sourced import failed, travelled, two_syncs
+from sourced import failed, several, travelled, two_syncs
 from world import World
 
 # https://trino.io/docs/current/develop/client-protocol.html: a value as Trino writes it -> what travels.
@@ -45,6 +45,7 @@ TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamp(6) with time zone",
     "BLOB": "varbinary",
     "INTEGER[]": "array(integer)",
+    "VARCHAR[]": "array(varchar)",
 }
 
 
@@ -144,6 +145,13 @@ def test_what_travels(world):
     assert travelled(world, VALUES) == [*VALUES.values()]
 
 
+def test_several_of_a_member(tmp_path, coordinator):
+    """
+    Each value of an array is an identifier.
+    """
+    several(tmp_path, ReadOnly(coordinator.engine))
+
+
 def test_who_stops_reading_says_so(world, coordinator, monkeypatch):
     """
     A stream that is left half read is cancelled at the server, which would keep the rest for a while.
@@ -201,6 +209,7 @@ def test_an_error_is_known_by_its_name(name, error, shown):
         ("decimal(10,2)", "VARIANT"),
         ("timestamp(3) with time zone", "VARCHAR"),
         ("row(a integer)", "VARIANT"),
+        ("array(row(a integer))", "VARIANT[]"),
         ("interval year to month", "VARIANT"),
         ("real", "DOUBLE"),
     ],
