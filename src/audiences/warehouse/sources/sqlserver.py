@@ -75,8 +75,9 @@ class SQLServerSource(Source):
     def options(self) -> Mapping[str, Any]:
         """How to connect.
 
-        timeout: seconds that an answer, or its next part, may take. One time is for the whole process, and to say none
-                 leaves that of the connection before: so each says its own
+        timeout: seconds that an answer may take; also its next part, by what the driver is built on (not tried before a
+                 server). One time is for the whole process, and to say none leaves that of the connection before: so
+                 each says its own
         """
         return {
             "server": self.url.host or "localhost",
