@@ -50,7 +50,7 @@ sdk: $(SDKS:%=.venv-sdk/%/ready) $(NORMALISERS:%=.venv-sdk/normalisers/%/ready) 
 		tests/normalisers/$(name).py tests/normalisers/$(name).json;)
 
 # Engines that are too large to come with every checkout, each in an environment of its own with all that the tests need.
-apart: $(APART:%=.venv-apart/%/ready) ## try the sources whose engines have environments of their own
+apart: $(APART:%=.venv-apart/%/ready) ## try the engines that have environments of their own
 	@$(foreach name,$(APART),.venv-apart/$(name)/bin/python -m pytest --quiet --numprocesses 0 tests/test_$(name).py;)
 
 page: .venv/ready ## write docs/connectors.md anew, from the connectors and what the tests hold them to

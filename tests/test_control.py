@@ -37,21 +37,26 @@ def url(tmp_path, engine):
     return engine.new(tmp_path)
 
 
+def begun(warehouse):
+    """The tables of a sync, and a ledger of two."""
+    control.create(warehouse, NAME, TABLE)
+    ledger.create(warehouse, TERMS, warehouse.described("select id, email from people"))
+    pending.create(warehouse, TABLE)
+    ledger.beside(warehouse, "unknown", TABLE, "had boolean")
+    for key, email in ((1, "old@x"), (3, "c@x")):
+        warehouse.run(
+            f"insert into {warehouse.table('ledger_' + TABLE)}"
+            f" values ({key}, '{email}', 'L', true, 0, {NOW}, '{email}')"
+        )
+
+
 @pytest.fixture
 def first(url, engine):
     """A warehouse, and a ledger of two."""
     with engine.open(url) as connection:
         connection.execute("create table people (id bigint, email varchar)")
     with engine.warehouse(url) as warehouse:
-        control.create(warehouse, NAME, TABLE)
-        ledger.create(warehouse, TERMS, warehouse.described("select id, email from people"))
-        pending.create(warehouse, TABLE)
-        ledger.beside(warehouse, "unknown", TABLE, "had boolean")
-        for key, email in ((1, "old@x"), (3, "c@x")):
-            warehouse.run(
-                f"insert into {warehouse.table('ledger_' + TABLE)}"
-                f" values ({key}, '{email}', 'L', true, 0, {NOW}, '{email}')"
-            )
+        begun(warehouse)
         yield warehouse
 
 

@@ -1,21 +1,36 @@
-"""Snowflake as a source, by the emulator fakesnow behind its own protocol: `make apart` runs these where that is."""
+"""Snowflake, only read and holding our tables, by the emulator fakesnow behind its own protocol: `make apart`."""
 
 from __future__ import annotations
 
-import itertools
-from contextlib import closing, contextmanager
-
 import pytest
-from sqlalchemy.engine import URL
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from audiences.warehouse.sources.snowflake import SnowflakeSource
+from audiences import control, ledger
+from audiences.control import Fence
+from audiences.errors import LeaseLost
 from engines import ReadOnly
 from scale import times
+from snowflaked import Snowflake, WritableSnowflake, emulated
 from sourced import failed, two_syncs
-from test_convergence import Told, told
-from world import HEADER, World
+from test_changes import (
+    QUERY,
+    SYNC,
+    TERMS,
+    agrees,
+    by_any_rule,
+    by_this_rule,
+    cases,
+    often,
+    people,
+    unique_people,
+)
+from test_control import STEPS, begun, everything, opened
+from test_convergence import Told, ToldOfJobs, told
+from test_crash import AFTER, BATCH, BEFORE, STRANGER, in_step
+from world import HEADER, Killer, World
 
-NUMBERS = itertools.count(1)
+KILLS = 120  # steps of the run below; a test checks that it is enough
 
 # A value as Snowflake writes it -> what travels.
 VALUES = {
@@ -40,51 +55,10 @@ def server():
         yield found
 
 
-class Spoken:
-    """A connection of Snowflake's, spoken to as the other drivers' are."""
-
-    def __init__(self, connection):
-        self.connection = connection
-
-    def execute(self, statement, values=None):
-        return self.connection.cursor().execute(statement, values)
-
-
-class Snowflake:
-    """A database of the emulator."""
-
-    name, dialect = "snowflake, only read", "snowflake"
-
-    def __init__(self, server):
-        self.server = server
-
-    def new(self, folder):
-        return URL.create("snowflake", "fake", "snow", "fakesnow", database=f"t{next(NUMBERS)}/public")
-
-    @contextmanager
-    def open(self, url):
-        from snowflake.connector import connect
-
-        database, schema = url.database.split("/")
-        with closing(connect(**self.server, database=database, schema=schema)) as connection:
-            yield Spoken(connection)
-
-    def fill(self, url, table, rows):
-        with self.open(url) as connection:
-            connection.execute(f"delete from {table}")
-            for row in rows:
-                connection.execute(f"insert into {table} values ({', '.join(['%s'] * len(row))})", row)
-
-    def close(self, url):
-        """Nothing of it is held."""
-
-
-@pytest.fixture(autouse=True)
-def emulated(monkeypatch, server):
-    """Its port, and no TLS: what a URL cannot say."""
-    at = {name: server[name] for name in ("host", "port", "protocol")}
-    usual = SnowflakeSource.options
-    monkeypatch.setattr(SnowflakeSource, "options", lambda self: usual(self) | at)
+@pytest.fixture(autouse=True, scope="module")
+def reached(server):
+    with emulated(server):
+        yield
 
 
 @pytest.fixture
@@ -127,3 +101,121 @@ def test_what_is_said(world):
     What cannot be compiled is shown.
     """
     assert "refuses a statement" in failed(world, "select id, email, nps from peeple")
+
+
+@pytest.fixture
+def engine(server):
+    return WritableSnowflake(server)
+
+
+@pytest.fixture
+def held(tmp_path, engine):
+    """A world whose tables Snowflake itself holds."""
+    return World(tmp_path, engine=engine)
+
+
+def test_two_syncs_whose_tables_it_holds(held):
+    """
+    A first sync, and its changes, where our tables are in Snowflake itself.
+    """
+    two_syncs(held)
+
+
+@pytest.mark.parametrize("machine", [Told, ToldOfJobs])
+def test_any_history_ends_in_step_where_it_holds_our_tables(engine, machine):
+    """
+    The same histories: killed runs, also between two statements that settle, a lost state, and jobs that end later.
+    """
+    told(machine, engine, times(10, 1_000, 20))
+
+
+@pytest.fixture(scope="module")
+def fence(server):
+    """An empty warehouse that has run the sync once."""
+    engine = WritableSnowflake(server)
+    with engine.warehouse(engine.alone()) as warehouse:
+        warehouse.run("create table people (id bigint, email varchar, nps integer)")
+        control.create(warehouse, SYNC.name, SYNC.table)
+        ledger.create(warehouse, TERMS, warehouse.described(QUERY))
+        yield Fence(warehouse, SYNC.name, SYNC.table, 7)
+
+
+@settings(max_examples=times(6, 500, 10), **often)
+@given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
+def test_the_plan_is_what_the_rules_say(fence, case):
+    """
+    Rows and counts of a comparison equal those of the rules in plain Python, as test_changes tells them.
+    """
+    agrees(fence, case)
+
+
+@settings(max_examples=times(6, 500, 10), **often)
+@given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
+def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
+    """
+    The same where claims may be of another list, or known by another identifier than today's.
+    """
+    agrees(fence, case, rule="another")
+
+
+@pytest.fixture(scope="module")
+def prepared(server, tmp_path_factory):
+    """A world that has a list, and whose audience has just changed."""
+    world = World(tmp_path_factory.mktemp("prepared"), engine=WritableSnowflake(server))
+    world.small(BATCH)
+    world.people(*BEFORE)
+    world.sync()
+    world.receiver.lists["L"][STRANGER] = {"email": STRANGER}
+    world.receiver.calls.clear()
+    world.people(*AFTER)
+    return world
+
+
+def test_the_run_has_no_more_steps_than_are_tried(prepared, tmp_path):
+    """
+    Every step of the run has a test below.
+    """
+    killer = Killer()
+    prepared.copy(tmp_path).results(killer=killer, force=True)
+
+    assert 40 < killer.steps < KILLS
+
+
+@pytest.mark.parametrize("at", range(1, KILLS, times(24, 1, 12)))
+def test_killed_at_any_step(prepared, tmp_path, at):
+    """
+    Killed at this step and run again, twice in quiet, list and ledger equal the audience; and so they do where the
+    state is lost as well, and the audience changes back.
+    """
+    world = prepared.copy(tmp_path)
+    world.killed(at, force=True)
+    world.sync(force=True)
+    world.sync(force=True)
+    in_step(world)
+
+    world.people(*BEFORE)
+    world.killed(at, force=True)
+    world.state_file.unlink()
+    world.people(*AFTER)
+    world.sync(force=True)
+    world.sync(force=True)
+    in_step(world)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_after_a_takeover_no_step_changes_anything(engine, step):
+    """
+    Another worker has put up its fence: whatever the old one tries, it changes nothing, and raises LeaseLost.
+    """
+    url = engine.alone()
+    with engine.open(url) as connection:
+        connection.execute('create table people ("id" bigint, "email" varchar)')
+    with engine.warehouse(url) as first, engine.warehouse(url) as second:
+        begun(first)
+        old = opened(first)
+        control.take(second, old.sync, old.table, 1, 2, "another")
+        before = everything(second)
+
+        with pytest.raises(LeaseLost):
+            STEPS[step](old)
+        assert everything(second) == before

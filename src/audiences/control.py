@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -60,7 +60,8 @@ class Fence:
         """Change the control row; within: only while that outbox is open. LeaseLost where a newer run has it."""
         here = "" if within is None else f" and outbox = {within}"
         sql = f"update {self.control} set epoch = epoch, {change} where epoch = {self.epoch}{here}"
-        with met(self.sync):
+        behind = turn(self.warehouse, self.table) if self.warehouse.words.locks else nullcontext()
+        with met(self.sync), behind:
             if self.warehouse.change(sql, **values) != 1:
                 raise fenced(self.sync)
 
@@ -68,31 +69,48 @@ class Fence:
     def transaction(self, outbox: int | None = None) -> Iterator[None]:
         """A transaction that another run's takeover stops, also when it began before."""
         here = "" if outbox is None else f" and outbox = {outbox}"
-        with met(self.sync), self.warehouse.transaction():
+        with met(self.sync), turn(self.warehouse, self.table):
             if self.warehouse.change(f"update {self.control} set epoch = epoch where epoch = {self.epoch}{here}") != 1:
                 raise fenced(self.sync)
             yield
+
+
+@contextmanager
+def turn(warehouse: Warehouse, table: str) -> Iterator[None]:
+    """A transaction on a sync's tables. Where writers do not meet in the control row itself, they do in a lock before
+    it: whoever has waited there has not looked at the control row yet, and nobody changes it until they are done.
+    """
+    with warehouse.transaction():
+        if warehouse.words.locks:
+            warehouse.change(f"update {warehouse.table(f'lock_{table}')} set held = held")
+        yield
 
 
 def read(warehouse: Warehouse, table: str) -> Control | None:
     """What the warehouse knows of a sync; None where it never ran."""
     if not warehouse.columns(f"control_{table}"):
         return None
-    [row] = warehouse.rows(
+    rows = warehouse.rows(
         "select epoch, outbox, mark, list_name, list_id, key_columns, rule from " + warehouse.table(f"control_{table}")
     )
-    return Control(*row)
+    return next((Control(*row) for row in rows), None)  # none, where a run ended as it made the table
 
 
 def create(warehouse: Warehouse, sync: str, table: str) -> None:
     """Make a sync's control row, where there is none."""
-    name = warehouse.table(f"control_{table}")
+    name, lock = warehouse.table(f"control_{table}"), warehouse.table(f"lock_{table}")
+    made = (
+        f"create table if not exists {name} (sync varchar, epoch bigint, holder varchar, outbox bigint,"
+        " mark bigint, list_name varchar, list_id varchar, key_columns varchar, rule varchar)"
+    )
     warehouse.prepare()
-    with warehouse.transaction():
-        warehouse.change(
-            f"create table if not exists {name} (sync varchar, epoch bigint, holder varchar, outbox bigint,"
-            " mark bigint, list_name varchar, list_id varchar, key_columns varchar, rule varchar)"
-        )
+    if warehouse.words.locks:  # a table is no part of a transaction there
+        warehouse.change(made)
+        warehouse.change(f"create table if not exists {lock} (held bigint)")
+        warehouse.change(f"insert into {lock} (held) select 0 where not exists (select 1 from {lock})")
+    with turn(warehouse, table):
+        if not warehouse.words.locks:
+            warehouse.change(made)
         warehouse.change(
             f"insert into {name} (sync, epoch, mark) select :sync, 0, 0 where not exists (select 1 from {name})",
             sync=sync,
@@ -113,7 +131,7 @@ def take(
     sql = f"update {fence.control} set epoch = {epoch}, holder = :holder where epoch = {seen}"
     for attempt in range(20):
         try:
-            changed = warehouse.change_now(sql, holder=holder)
+            changed = _taken(warehouse, table, sql, holder)
             break
         except Conflict:  # an older run is settling at this moment; it is met again, not waited for
             sleep(0.1 * (attempt + 1))
@@ -124,6 +142,13 @@ def take(
     if changed != 1:
         raise fenced(sync)
     return fence
+
+
+def _taken(warehouse: Warehouse, table: str, sql: str, holder: str) -> int:
+    """How many rows the fence was put up in."""
+    behind = turn(warehouse, table) if warehouse.words.locks else nullcontext()
+    with warehouse.at_once(), behind:
+        return warehouse.change(sql, holder=holder)
 
 
 def syncs(warehouse: Warehouse) -> dict[str, str]:

@@ -143,13 +143,14 @@ class Story:
         if not self.fence.warehouse.columns(f"history_{self.fence.table}"):
             return
         new = f"exists (select 1 from {ledger} n where n.outbox >= {self.outbox} and n.list = l.list and n"
-        verb = f"case when {new}.ident = l.ident) then 'release' when {new}.\"key\" = l.\"key\") then 'move'"
+        rows = f'select l.*, {new}.ident = l.ident) as stays, {new}."key" = l."key") as moves from {ledger} l'
         self.fence.warehouse.run(
             f"insert into {self._table}"
             f' select {self.outbox}, h.last + row_number() over (order by l."key", l.ident), cast(l."key" as varchar),'
-            f" {verb} else 'remove' end, h.run, {self.now}, '{ACCEPTED}' from {ledger} l cross join"
+            " case when l.stays then 'release' when l.moves then 'move' else 'remove' end,"
+            f" h.run, {self.now}, '{ACCEPTED}' from ({rows} where {stale}) l cross join"
             f" (select coalesce(max(seq), -1) as last, max(run) as run from {self._table}"
-            f" where outbox = {self.outbox}) h where {stale}"
+            f" where outbox = {self.outbox}) h"
         )
 
     @property

@@ -22,8 +22,9 @@ KINDS = (
     "unknown",
     "replace",
     "history",
-    "control",
-)  # control last: while it has the old name, the old name still holds
+    "control",  # after all that it fences: while it has the old name, the old name still holds
+    "lock",  # made anew where it is missed
+)
 
 
 def follow(warehouse: Warehouse, state: State, sync: Sync, now: str) -> None:

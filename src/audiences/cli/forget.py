@@ -52,6 +52,6 @@ def forget(warehouse: Warehouse, state: State, sync: str, table: str) -> None:
 def drop(warehouse: Warehouse, table: str) -> None:
     """Drop a sync's tables, `control` last: until then the sync is still known."""
     outboxes = [name for name in warehouse.tables(f"outbox_{table}_") if name.rpartition("_")[2].isdigit()]
-    kinds = ("ledger", "refused", "pending", "unknown", "replace", "history", "control")
+    kinds = ("ledger", "refused", "pending", "unknown", "replace", "history", "control", "lock")
     for name in (*outboxes, *(f"{kind}_{table}" for kind in kinds)):
         warehouse.run(f"drop table if exists {warehouse.table(name)}")

@@ -156,7 +156,7 @@ class Warehouse:
             self.label = before
 
     def _labelled(self, _connection: object, _cursor: object, sql: str, values: object, *_: object) -> tuple[str, Any]:
-        return f"{self.label}{sql}", values
+        return self.words.labelled(self.label, sql), values
 
     @contextmanager
     def bounded(self, most: timedelta | None, size: int | None = None) -> Iterator[None]:
@@ -190,16 +190,17 @@ class Warehouse:
         """Run a statement of ours; the rows it changed."""
         return int(self._bound(self._said(sql), **values).rowcount)
 
-    def change_now(self, sql: str, **values: object) -> int:
-        """The same, but raise Conflict where another worker's transaction is in the way, and do not wait for it."""
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Have each statement of this block raise Conflict where another worker's transaction is in the way."""
         before, after = self.words.impatient()
-        if not before:
-            return self.change(sql, **values)
-        self._native(before)
+        if before:
+            self._native(before)
         try:
-            return self.change(sql, **values)
+            yield
         finally:
-            self._native(after)
+            if after:
+                self._native(after)
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """Run SQL that may hold an audience's text: nothing in it is taken for a parameter. Plain tuples."""
@@ -244,5 +245,8 @@ class Warehouse:
         try:
             with self.words.timed(self.connection, self.most) if self.most else nullcontext():
                 yield
-        except DBAPIError as error:
-            raise self.words.refusal(error.orig or error) from None
+        except (
+            DBAPIError,
+            self.engine.dialect.loaded_dbapi.Error,
+        ) as error:  # those of a driver's cursor are not wrapped
+            raise self.words.refusal(getattr(error, "orig", None) or error) from None

@@ -10,6 +10,7 @@ from audiences.errors import DefinitionError
 from audiences.warehouse.duckdb import DuckDB
 from audiences.warehouse.mariadb import MariaDB
 from audiences.warehouse.postgres import Postgres
+from audiences.warehouse.snowflake import Snowflake
 from audiences.warehouse.sqlite import SQLite
 from audiences.warehouse.words import APART, Words
 
@@ -19,6 +20,7 @@ ENGINES: Mapping[str, type[Words]] = {
     "mysql": MariaDB,
     "postgresql": Postgres,
     "postgres": Postgres,
+    "snowflake": Snowflake,
     "sqlite": SQLite,
 }
 

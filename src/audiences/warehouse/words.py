@@ -91,6 +91,7 @@ class Words(ABC):
     begin: ClassVar[str] = "begin transaction"
     snapshot: ClassVar[str] = "begin transaction"  # all statements of it see the data of one moment
     lands: ClassVar[bool] = False  # whether an audience is written down before anything else is asked of it
+    locks: ClassVar[bool] = False  # whether a write that has waited for another may not see what that one wrote
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
     spelled: ClassVar[re.Pattern[str]]  # types whose text has one form only
 
@@ -128,6 +129,10 @@ class Words(ABC):
         One that holds an audience's text comes here only where `lands` is false.
         """
         return (statement,)
+
+    def labelled(self, label: str, statement: str) -> str:
+        """A statement with a comment, or without one where the label is empty."""
+        return f"{label}{statement}"
 
     def landed(self, table: str, select: str, types: Mapping[str, str]) -> Sequence[str]:
         """Make a temporary table, quoted, of these columns of an audience's rows; where it `lands`, in place of one."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine
@@ -30,6 +31,7 @@ CODES = [
 ]
 KINDS = {"real": "DOUBLE", "boolean": "BOOLEAN"}  # FIXED is a decimal; all others travel as text, VARIANT too
 CANCELLED, DENIED = "57014", "42501"
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,18 @@ class SnowflakeSource(Driven):
 
     dialect = "snowflake"
 
-    def engine(self) -> Engine:
-        """snowflake-sqlalchemy, which `audiences[snowflake]` brings; a query's results come a chunk at a time."""
+    def engine(self, session: Mapping[str, object] = NOTHING, **more: Any) -> Engine:
+        """snowflake-sqlalchemy, which `audiences[snowflake]` brings; a query's results come a chunk at a time.
+
+        session: its parameters besides; more: options of the engine
+        """
         if find_spec("snowflake") is None or find_spec("snowflake.sqlalchemy") is None:
             raise DefinitionError("Snowflake needs a driver", do="pip install 'audiences[snowflake]'")
-        return create_engine(self.url, poolclass=NullPool, connect_args=dict(self.options()))
+        options = self.options()
+        given = {**options, "session_parameters": {**options["session_parameters"], **session}}
+        return create_engine(self.url, poolclass=NullPool, connect_args=given, **more)
 
-    def options(self) -> Mapping[str, object]:
+    def options(self) -> Mapping[str, Any]:
         """What the URL cannot hold: the session's zone, and the file of a private key where there is one."""
         key = os.environ.get("SNOWFLAKE_PRIVATE_KEY_FILE")
         signs = {"authenticator": "SNOWFLAKE_JWT", "private_key_file": key} if key else {}
