@@ -105,7 +105,10 @@ class Snowflake(Words):
         return (translated(statement),)
 
     def labelled(self, label: str, statement: str) -> str:
-        """Behind the statement: what stands before it does not reach the account's list of queries."""
+        """Behind the statement: what stands before it does not reach the account's list of queries, as dbt has it.
+
+        https://docs.getdbt.com/reference/project-configs/query-comment (read 2026-11)
+        """
         return f"{statement} {label}".rstrip()
 
     def landed(self, table: str, select: str, types: Mapping[str, str]) -> Sequence[str]:

@@ -10,6 +10,7 @@ from audiences.errors import DefinitionError
 from audiences.warehouse.source import Source
 from audiences.warehouse.sources.bigquery import BigQuerySource
 from audiences.warehouse.sources.clickhouse import ClickHouseSource
+from audiences.warehouse.sources.databricks import DatabricksSource
 from audiences.warehouse.sources.duckdb import DuckDBSource
 from audiences.warehouse.sources.mysql import MySQLSource
 from audiences.warehouse.sources.postgres import PostgresSource
@@ -22,6 +23,7 @@ from audiences.warehouse.sources.trino import TrinoSource
 SOURCES: Mapping[str, type[Source]] = {
     "bigquery": BigQuerySource,
     "clickhouse": ClickHouseSource,
+    "databricks": DatabricksSource,
     "duckdb": DuckDBSource,
     "mariadb": MySQLSource,
     "mssql": SQLServerSource,
