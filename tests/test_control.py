@@ -143,7 +143,7 @@ def test_a_step_of_an_outbox_that_is_closed_changes_nothing(first, step):
 
 @everywhere
 @pytest.mark.parametrize("closed", [False, True], ids=["taken over", "closed"])
-@pytest.mark.parametrize("write", ["_upserted", "_removed", "_doubted", "_refused", "_taken"])
+@pytest.mark.parametrize("write", ["_applied", "_doubted", "_refused", "_taken"])
 def test_each_statement_carries_the_fence_itself(first, second, write, closed):
     """
     Also outside of a transaction, a statement of a worker that was taken over, or about an outbox that is closed, finds
