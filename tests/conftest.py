@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -30,6 +31,12 @@ def pytest_configure():
     # A database waits for the disk at every commit, here for nothing: no test cuts the power.
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         tempfile.tempdir = str(MEMORY)
+
+
+def pytest_collection_finish():
+    """Let the collector pass over the tests themselves, and come seldom: what it reads again and again outlives it."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20)
 
 
 def hush():

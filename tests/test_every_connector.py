@@ -32,6 +32,7 @@ tests/sandboxes/NAME.py: the part of the provider that the connector speaks to, 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import itertools
 import os
@@ -68,6 +69,7 @@ VALUES = [
 seq = itertools.count()
 
 
+@functools.cache
 def sandbox_of(path):
     """The sandbox's module, or None."""
     file = path.parents[1] / "tests" / "sandboxes" / path.name
