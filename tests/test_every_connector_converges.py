@@ -15,8 +15,8 @@ from scale import THOROUGH, times
 from test_every_connector import cases
 from world import World
 
-STEPS = times(20, 10_000, 50)  # events for each connector, at least; those who try many share them among its ways
-HISTORY = times(18, 48, 48)  # events of one history, before its quiet end
+STEPS = times(15, 10_000, 50)  # events for each connector, at least; those who try many share them among its ways
+HISTORY = times(13, 48, 48)  # events of one history, before its quiet end
 HEADER = """-- /// audience
 -- about = "A test"
 -- owner = "tests@example.com"

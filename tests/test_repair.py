@@ -8,6 +8,7 @@ import pytest
 from audiences.errors import DefinitionError, DeliveryError, UnsafePlan
 from engines import either, on
 from prompt import Project
+from scale import times
 from world import Killed, Receiver, World
 
 engine = either
@@ -256,7 +257,7 @@ def test_cut_off_with_someone_who_was_refused(world):
 
 
 @on("duckdb")
-@pytest.mark.parametrize("at", range(14, 60, 9))
+@pytest.mark.parametrize("at", range(14, 60, times(15, 3, 9)))
 def test_cut_off_anywhere(world, at):
     """
     Wherever a run is killed: the list was never emptied, an ordinary run after it brings it in step but for the
