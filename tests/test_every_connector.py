@@ -288,16 +288,16 @@ def test_a_member_who_moved_is_there_once(settled, sandbox):
 
 
 @where_any_value_fits
-@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
-def test_every_value_travels(settled, sandbox, value):
+def test_every_value_travels(settled, sandbox):
     """
     Each type of a JSON value, None and all of Unicode arrive as they were sent, and replace what was there.
     """
-    settled("upsert", a={**sandbox.member(1), sandbox.any_field: "before"})
+    for value in VALUES:
+        settled("upsert", a={**sandbox.member(1), sandbox.any_field: "before"})
+        assert sandbox.holds({**sandbox.member(1), sandbox.any_field: "before"})
 
-    settled("upsert", a={**sandbox.member(1), sandbox.any_field: value})
-
-    assert sandbox.holds({**sandbox.member(1), sandbox.any_field: value})
+        settled("upsert", a={**sandbox.member(1), sandbox.any_field: value})
+        assert sandbox.holds({**sandbox.member(1), sandbox.any_field: value}), value
 
 
 def test_a_full_batch_is_taken(cls, settled, sandbox):

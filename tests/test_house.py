@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -82,10 +82,8 @@ LONGEST_FILE = 250
 
 ROOMS = sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 CONNECTORS = sorted((HOUSE / "connectors").glob("*.py"))
+FILES = ROOMS + CONNECTORS
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
-
-every_room = pytest.mark.parametrize("path", ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
-every_file = pytest.mark.parametrize("path", ROOMS + CONNECTORS, ids=lambda path: str(path.relative_to(HOUSE)))
 
 
 @cache
@@ -100,14 +98,22 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imported(path: Path) -> Sequence[tuple[int, str]]:
     """(line, dotted name) of every import in a file, those inside functions too."""
+    found = []
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def imports(paths: Iterable[Path]) -> Iterator[tuple[Path, str, str]]:
+    """(file, where, dotted name) of every import in these."""
+    return ((path, f"{path.relative_to(HOUSE)}:{line}", name) for path in paths for line, name in imported(path))
 
 
 def room_of(path: Path) -> str:
@@ -118,34 +124,35 @@ def room_of(path: Path) -> str:
 def room_named(name: str) -> str:
     """The room behind `audiences.<room>.…`; what is no room is a name on the package's face."""
     part = name.split(".")[1]
-    return part if part in {room_of(path) for path in ROOMS} else "__init__"
+    return part if part in NAMED else "__init__"
 
 
-@every_room
-def test_a_room_stands_on_a_floor(path):
+NAMED = {room_of(path) for path in ROOMS}
+
+
+def test_every_room_stands_on_a_floor():
     """
     Every room has its floor in the table above: whoever adds one decides what it may know.
     """
-    assert room_of(path) in FLOOR, f"say in FLOORS where {room_of(path)} stands"
+    assert not NAMED - FLOOR.keys(), "say in FLOORS where they stand"
 
 
 def test_the_table_names_no_room_that_is_gone():
     """
     The table of floors describes the house as it is.
     """
-    assert {room_of(path) for path in ROOMS} >= FLOOR.keys()
+    assert not FLOOR.keys() - NAMED
 
 
-@every_room
-def test_imports_only_go_down(path):
+def test_imports_only_go_down():
     """
     A room imports from lower floors alone, wherever the import stands.
     """
-    here = room_of(path)
+    ours = [(room_of(path), where, name) for path, where, name in imports(ROOMS) if name.startswith("audiences.")]
+    steps = [(where, here, there) for here, where, name in ours if (there := room_named(name)) != here]
 
-    for line, name in imported(path):
-        if name.startswith("audiences.") and (there := room_named(name)) != here:
-            assert FLOOR[there] < FLOOR[here], f"{path}:{line} imports {there}, which is not below {here}"
+    assert steps
+    assert not [f"{where}: {there} is not below {here}" for where, here, there in steps if FLOOR[there] >= FLOOR[here]]
 
 
 def known(room: str) -> set[str]:
@@ -165,60 +172,59 @@ def test_a_room_does_not_know_what_is_not_its_business(room):
     assert not strangers
 
 
-@pytest.mark.parametrize("path", CONNECTORS, ids=lambda path: path.stem)
-def test_a_connector_knows_only_the_face(path):
+def test_a_connector_knows_only_the_face():
     """
     A connector imports from the package what the package shows, and the rules of identifiers: nothing behind them.
     """
-    for line, name in imported(path):
-        if name.split(".")[0] == "audiences":
-            assert room_named(f"{name}.") in {"__init__", "normal"}, f"{path}:{line} imports {name}"
+    ours = [(where, name) for _, where, name in imports(CONNECTORS) if name.split(".")[0] == "audiences"]
+
+    assert ours
+    assert not [told for told in ours if room_named(f"{told[1]}.") not in {"__init__", "normal"}]
 
 
-@every_file
-def test_a_file_says_what_it_is(path):
+def test_a_file_says_what_it_is():
     """
     Every file opens with a docstring; a connector's is its documentation.
     """
-    assert ast.get_docstring(tree(path))
+    assert not [path for path in FILES if not ast.get_docstring(tree(path))]
 
 
-@every_room
-def test_public_names_say_what_they_are(path):
+def test_public_names_say_what_they_are():
     """
     Every public class and function of a room has a docstring.
     """
-    nodes = [node for node in tree(path).body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    silent = [node.name for node in nodes if node.name[0] != "_" and not ast.get_docstring(node)]
+    nodes = [(path, node) for path in ROOMS for node in tree(path).body]
+    told = [(path, node) for path, node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)]
 
-    assert not silent
+    assert told
+    assert not [(path, node.name) for path, node in told if node.name[0] != "_" and not ast.get_docstring(node)]
 
 
-@every_file
-def test_rooms_stay_small(path):
+def test_rooms_stay_small():
     """
     No function is longer than 40 lines and no file longer than 250: past that it is two.
     """
-    nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
-    long = [node.name for node in nodes if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION]
+    nodes = [(path, node) for path in FILES for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+    lines = {path: len(path.read_text().splitlines()) for path in FILES}
 
-    assert not long
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+    assert not [(path, node.name) for path, node in nodes if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION]
+    assert not {path: number for path, number in lines.items() if number > LONGEST_FILE}
 
 
-@every_file
-def test_what_is_imported_is_required(path):
+def test_what_is_imported_is_required():
     """
     A package that the code imports is named in pyproject.toml, not brought along by another by luck.
     """
     lists = [PROJECT["dependencies"], *PROJECT.get("optional-dependencies", {}).values()]
     required = {canonicalize_name(Requirement(each).name) for listed in lists for each in listed}
+    named = [(where, name.split(".")[0]) for _, where, name in imports(FILES)]
+    tops = [(where, COMES_WITH.get(top, top)) for where, top in named]
+    others = [(where, top) for where, top in tops if top != "audiences" and top not in sys.stdlib_module_names]
 
-    for line, name in imported(path):
-        top = COMES_WITH.get(name.split(".")[0], name.split(".")[0])
-        if top != "audiences" and top not in sys.stdlib_module_names:
-            owners = {canonicalize_name(owner) for owner in distributions()[top]}
-            assert owners & required, f"{path}:{line} imports {top}, which pyproject.toml does not require"
+    assert others
+    for where, top in others:
+        owners = {canonicalize_name(owner) for owner in distributions()[top]}
+        assert owners & required, f"{where} imports {top}, which pyproject.toml does not require"
 
 
 def test_help_is_quick():
