@@ -38,6 +38,7 @@ class Server:
         data.mkdir()
         share = Path(program).parent.parent / "share" / "mysql"
         self.words = [program, "--no-defaults", f"--datadir={data}", f"--lc-messages-dir={share}", *RUNS]
+        self.words += [f"--tmpdir={self.folder}"]  # a server that starts clears what others left in theirs
         self.words += ["--user=root"] if os.geteuid() == 0 else []  # unasked it refuses to run as root
         self._bootstrap(share)
         self.log = (self.folder / "log").open("wb")

@@ -242,11 +242,9 @@ class Warehouse:
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
+        errors = (DBAPIError, self.engine.dialect.loaded_dbapi.Error)  # those of a driver's cursor are not wrapped
         try:
             with self.words.timed(self.connection, self.most) if self.most else nullcontext():
                 yield
-        except (
-            DBAPIError,
-            self.engine.dialect.loaded_dbapi.Error,
-        ) as error:  # those of a driver's cursor are not wrapped
+        except errors as error:
             raise self.words.refusal(getattr(error, "orig", None) or error) from None
