@@ -16,6 +16,7 @@ from audiences import mask
 from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
 from audiences.warehouse.words import APART, Cancelled, Conflict, Words, interrupting, quoted
 
+FEW = 32_000_000  # bytes of pages that are not worth to be relieved of
 # What these say is about names and grammar; every other error may quote a value.
 NAMING = ("CatalogException", "BinderException", "ParserException", "SyntaxException")
 
@@ -82,10 +83,16 @@ class DuckDB(Words):
         return interrupting(connection, most)
 
     def relieve(self, connection: Connection) -> None:
-        """It keeps pages in case they are read again, up to its limit; what is in use stays."""
-        [(usual,)] = connection.exec_driver_sql("select current_setting('memory_limit')")
+        """It keeps pages in case they are read again, up to its limit; what is in use stays.
+
+        Where they are few it is left alone: to let go of them takes longer than to settle a small delivery.
+        """
+        held = "(select sum(memory_usage_bytes) from duckdb_memory())"
+        [(usual, held)] = connection.exec_driver_sql(f"select current_setting('memory_limit'), {held}")
+        if held <= FEW:
+            return
         with suppress(DBAPIError):
-            connection.exec_driver_sql("set memory_limit = '32MB'")
+            connection.exec_driver_sql(f"set memory_limit = '{FEW}B'")
         connection.exec_driver_sql(f"set memory_limit = '{usual}'")
 
     def shut(self, error: BaseException) -> Exception:
