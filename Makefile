@@ -27,7 +27,7 @@ demo: .venv/ready ## move real customers into lists, twice, with a day between
 COVER ?=
 export LONGER
 test: .venv/ready ## run every test
-	@$(BIN)/pytest --quiet -rs --numprocesses auto $(if $(COVER),--cov --cov-report term)
+	@$(BIN)/pytest --quiet --numprocesses auto $(if $(COVER),--cov --cov-report term)
 
 thorough: .venv/ready ## run the tests that try random worlds on many more of them
 	@THOROUGH=1 $(BIN)/pytest --quiet --numprocesses auto

@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def pytest_collection_finish():
 def hush():
     """Close stderr to the last words of the interpreter: DuckDB's binding counts its own objects there as leaks."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say at the end what was left out, and why: a line a reason, however many tests it keeps from running."""
+    skipped = terminalreporter.getreports("skipped")
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, number in reasons.most_common():
+        terminalreporter.write_line(f"left out: {number} test{'s' if number > 1 else ''}: {reason}")
 
 
 @pytest.hookimpl(wrapper=True)
