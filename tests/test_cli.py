@@ -102,7 +102,7 @@ def test_a_mistake_in_a_command_ends_with_2(project, words, said):
         ("AUDIENCES_WAREHOUSE_URL", "", "no warehouse is set\n  do: export AUDIENCES_WAREHOUSE_URL"),
         ("AUDIENCES_WAREHOUSE_URL", "nonsense", "AUDIENCES_WAREHOUSE_URL is no database URL"),
         ("AUDIENCES_WAREHOUSE_URL", "duckdb:///none.duckdb", "there is no warehouse file 'none.duckdb'"),
-        ("AUDIENCES_WAREHOUSE_URL", "oracle://u:not-a-real-password@h/d", "the kind 'oracle' is not supported yet"),
+        ("AUDIENCES_WAREHOUSE_URL", "oracle://u:not-a-real-password@h/d", "the kind 'oracle' cannot hold our tables"),
         ("AUDIENCES_STATE_URL", "foo://u:not-a-real-password@h/d", "no driver for a state database of the kind 'foo'"),
         ("AUDIENCES_PATIENCE", "soon", "AUDIENCES_PATIENCE cannot be read"),
         ("AUDIENCES_LOG_LEVEL", "loud", "AUDIENCES_LOG_LEVEL cannot be read"),

@@ -30,10 +30,10 @@ def spoken(url: URL) -> type[Words]:
     kind = url.get_backend_name()
     if kind not in ENGINES:
         raise DefinitionError(
-            f"a warehouse of the kind {kind!r} is not supported yet",
-            do="set AUDIENCES_WAREHOUSE_URL to a DuckDB database, duckdb:///path/to/file.duckdb, to a PostgreSQL one,"
-            " postgresql://host/database with its role and password, or to one of another kind that docs/warehouses.md"
-            f" names; or {APART}",
+            f"a warehouse of the kind {kind!r} cannot hold our tables",
+            do=f"{APART}, where docs/warehouses.md names the kind among those that are read; or set"
+            " AUDIENCES_WAREHOUSE_URL to a DuckDB database, duckdb:///path/to/file.duckdb, to a PostgreSQL one,"
+            " postgresql://host/database with its role and password, or to one of another kind that is named there",
         )
     return ENGINES[kind]
 
