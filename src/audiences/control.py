@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -60,8 +60,7 @@ class Fence:
         """Change the control row; within: only while that outbox is open. LeaseLost where a newer run has it."""
         here = "" if within is None else f" and outbox = {within}"
         sql = f"update {self.control} set epoch = epoch, {change} where epoch = {self.epoch}{here}"
-        behind = turn(self.warehouse, self.table) if self.warehouse.words.locks else nullcontext()
-        with met(self.sync), behind:
+        with met(self.sync), _met_alone(self.warehouse, self.table):
             if self.warehouse.change(sql, **values) != 1:
                 raise fenced(self.sync)
 
@@ -84,6 +83,11 @@ def turn(warehouse: Warehouse, table: str) -> Iterator[None]:
         if warehouse.words.locks:
             warehouse.change(f"update {warehouse.table(f'lock_{table}')} set held = held")
         yield
+
+
+def _met_alone(warehouse: Warehouse, table: str) -> AbstractContextManager[None]:
+    """What a single statement on the control row needs around it: where writers meet in that row, nothing."""
+    return turn(warehouse, table) if warehouse.words.locks else nullcontext()
 
 
 def read(warehouse: Warehouse, table: str) -> Control | None:
@@ -146,8 +150,7 @@ def take(
 
 def _taken(warehouse: Warehouse, table: str, sql: str, holder: str) -> int:
     """How many rows the fence was put up in."""
-    behind = turn(warehouse, table) if warehouse.words.locks else nullcontext()
-    with warehouse.at_once(), behind:
+    with warehouse.at_once(), _met_alone(warehouse, table):
         return warehouse.change(sql, holder=holder)
 
 
