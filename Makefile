@@ -16,6 +16,9 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where it is set, each of the many processes that the tests start would compile all that it imports: two seconds a piece.
 unexport PYTHONDONTWRITEBYTECODE
+# DuckDB plans a statement in many small pieces of memory, of which glibc keeps seven of a size at hand; conftest.py keeps
+# this from the processes that tests start.
+test thorough: export GLIBC_TUNABLES := glibc.malloc.tcache_count=2000
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

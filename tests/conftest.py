@@ -15,7 +15,7 @@ import pytest
 import canary
 from audiences.cli import container
 from audiences.http import AUTHORITIES
-from engines import DuckDB, either, engine, holder  # noqa: F401 (fixtures)
+from engines import DuckDB, PostgreSQL, either, engine, holder  # noqa: F401 (fixtures)
 from mariadb import mariadb_server  # noqa: F401 (a fixture)
 from postgres import databases, postgres, postgres_server  # noqa: F401 (fixtures)
 from states import state_url  # noqa: F401 (a fixture)
@@ -25,10 +25,12 @@ OURS = ("AUDIENCES_", *(f"{path.stem.upper()}_" for path in CONNECTORS.glob("*.p
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Watch from the first test on; keep the tests' folders in memory where there is room for them."""
     canary.watch()
     atexit.register(hush)
+    if hasattr(config, "workerinput"):  # a worker has begun with it; what it starts is as users start it
+        os.environ.pop("GLIBC_TUNABLES", None)
     # A database waits for the disk at every commit, here for nothing: no test cuts the power.
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         tempfile.tempdir = str(MEMORY)
@@ -38,6 +40,11 @@ def pytest_collection_finish():
     """Let the collector pass over the tests themselves, and come seldom: what it reads again and again outlives it."""
     gc.freeze()
     gc.set_threshold(20_000, 20)
+
+
+def pytest_sessionfinish():
+    """Let what is left of the tests be: pytest would look five times for what nobody refers to any more."""
+    gc.freeze()
 
 
 def hush():
@@ -76,8 +83,9 @@ def no_warehouse_stays_open():
     """What a test has opened ends with it."""
     yield
 
-    for url in [*DuckDB.kept]:
-        DuckDB.close(url)
+    for kind in (DuckDB, PostgreSQL):
+        for url in [*kind.kept]:
+            kind.close(url)
 
 
 @pytest.fixture(autouse=True)

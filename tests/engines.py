@@ -94,10 +94,17 @@ class DuckDB:
             connection.execute("commit")
 
 
+KEPT = 4  # connections to a PostgreSQL, which takes a hundred
+
+
 class PostgreSQL:
-    """A database of the server that the tests have started."""
+    """A database of the server that the tests have started.
+
+    A test speaks to it through one connection, which is kept: each new one is a process of the server's.
+    """
 
     name, dialect, nowhere = "postgresql", "postgres", "postgresql://127.0.0.1:9/none"
+    kept: ClassVar[dict[URL, psycopg.Connection]] = {}
     listing = DuckDB.listing
 
     def __init__(self, databases: Callable[..., URL]):
@@ -107,10 +114,14 @@ class PostgreSQL:
         return self.databases()
 
     def copy(self, url: URL, folder: Path) -> URL:
+        PostgreSQL.close(url)
         return self.databases(like=url)
 
-    def close(self, url: URL) -> None:
-        """Nothing of it is held."""
+    @classmethod
+    def close(cls, url: URL) -> None:
+        """Let go of it, where it is still open."""
+        if url in cls.kept:
+            cls.kept.pop(url).close()
 
     def alone(self) -> URL:
         """A warehouse that is opened once."""
@@ -118,9 +129,22 @@ class PostgreSQL:
 
     @contextmanager
     def open(self, url: URL) -> Iterator[Any]:
-        socket = str(url.query["host"])
-        with psycopg.connect(host=socket, user=url.username, dbname=url.database, autocommit=True) as connection:
+        connection = self.kept.pop(url, None) or self._connected(url)
+        try:
             yield connection
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        PostgreSQL.close(url)  # another one, which was opened meanwhile
+        self.kept[url] = connection
+        for old in [*self.kept][:-KEPT]:
+            PostgreSQL.close(old)
+
+    def _connected(self, url: URL) -> psycopg.Connection:
+        where = {"host": str(url.query["host"]), "user": url.username, "dbname": url.database}
+        # A plan that is kept would fail once a test makes its table anew.
+        return psycopg.connect(**where, autocommit=True, prepare_threshold=None)
 
     def ours(self, url: URL) -> Any:
         """What reaches our tables."""

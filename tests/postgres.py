@@ -51,7 +51,9 @@ class Server:
                 cwd=self.folder,
                 **self.user,
             )
-        self.admin = self._answers()
+        # Whoever is first in a database writes down for the others where its catalogue is: copies have that, too.
+        self._answers("template1").close()
+        self.admin = self._answers("postgres")
         self.numbers = itertools.count(1)
 
     def _reachable(self) -> Path:
@@ -72,11 +74,11 @@ class Server:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def _answers(self) -> psycopg.Connection:
+    def _answers(self, database: str) -> psycopg.Connection:
         end = time.monotonic() + 30
         while True:
             try:
-                return psycopg.connect(host=str(self.folder), user="tester", dbname="postgres", autocommit=True)
+                return psycopg.connect(host=str(self.folder), user="tester", dbname=database, autocommit=True)
             except psycopg.OperationalError:
                 late = self.process.poll() is not None or time.monotonic() > end
                 assert not late, (self.folder / "log").read_text()

@@ -39,7 +39,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("engine", "fault"), each(FAULTS, ["upsert"]), indirect=["engine"])
+@pytest.mark.parametrize(("engine", "fault"), each(["upsert"], FAULTS), indirect=["engine"])
 def test_a_broken_connector_stops_its_sync_alone(project, fault):
     """
     1: whatever a connector's code raises is named by class and line, never in its own words; the other syncs run.

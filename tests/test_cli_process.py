@@ -239,8 +239,8 @@ def test_long_work_shows_a_bar():
     """
     Where a person watches, work of more than two seconds shows how far it is; what is printed next begins a new line.
     """
-    progress = Progress(clock=iter([0, 1, 3, 4]).__next__)
     with terminal() as shown:
+        progress = Progress(clock=iter([0, 1, 3, 4]).__next__)
         for rows in (10, 20, 20):
             progress.told("team.file", rows, 100)
         progress.clear()
@@ -256,8 +256,8 @@ def test_short_work_shows_none():
     """
     Work that is done before anyone wonders leaves no trace; each sync has its own two seconds.
     """
-    progress = Progress(clock=iter([0, 1, 10, 11]).__next__)
     with terminal() as shown:
+        progress = Progress(clock=iter([0, 1, 10, 11]).__next__)
         progress.told("team.file", 100, 100)
         progress.told("other.file", 100, 100)
         progress.clear()
@@ -269,8 +269,8 @@ def test_nobody_watches():
     """
     Where stderr is no terminal, no bar is drawn.
     """
-    progress = Progress(clock=iter([0, 9, 18]).__next__)
     with redirect_stderr(io.StringIO()) as stderr:
+        progress = Progress(clock=iter([0, 9, 18]).__next__)
         progress.told("team.file", 10, 100)
         progress.told("team.file", 20, 100)
         progress.clear()

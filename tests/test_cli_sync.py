@@ -202,7 +202,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("engine", "status"), each(REFUSALS, [503]), indirect=["engine"])
+@pytest.mark.parametrize(("engine", "status"), each([503], REFUSALS), indirect=["engine"])
 def test_what_a_host_refuses_stops_its_sync_alone(project, monkeypatch, status):
     """
     1: credentials, an address or a list that the host refuses are told; 5: it asks to wait. The other syncs run.

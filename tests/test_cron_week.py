@@ -12,6 +12,7 @@ import pytest
 
 from audiences import run
 from audiences.schedule import timetable
+from scale import times
 from scheduled import Clock, Scheduled
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -76,7 +77,7 @@ def by_the_manual(line, start, end):
     return found
 
 
-@pytest.mark.parametrize("start", ["2026-03-25T22:59", "2026-10-21T21:59"])
+@pytest.mark.parametrize("start", ["2026-03-25T22:59", "2026-10-21T21:59"][: times(1, 2, 2)])
 def test_each_audience_ran_exactly_when_cron_would_have_run_it(tmp_path, monkeypatch, start):
     """
     In a week with a change of the clock in it, in spring and in autumn.

@@ -217,7 +217,7 @@ def test_the_figures_are_those_of_the_table(shop):
     assert changes(before, members(shop, date(2026, 5, 4))) == EXPECTED
 
 
-@pytest.mark.parametrize("today", ANY_DAYS[: times(2, 3, 3)], ids=str)
+@pytest.mark.parametrize("today", ANY_DAYS[: times(1, 3, 3)], ids=str)
 def test_the_figures_are_the_same_whichever_day_it_is(tmp_path, today):
     """
     Leap days and turns of the year included.
@@ -246,10 +246,11 @@ def test_the_figures_hold_with_the_real_clock(tmp_path):
 
 def test_every_day_changes_every_list_within_its_guard(shop):
     """
-    On each of the seven days someone comes and someone goes; no list is empty or everybody; keys are unique.
+    On each of the seven days (`make test` lets three pass) someone comes and someone goes; no list is empty or
+    everybody; keys are unique.
     """
     before = members(shop, date(2026, 5, 4))
-    for _ in range(warehouse.HELD_BACK):
+    for _ in range(times(3, warehouse.HELD_BACK, warehouse.HELD_BACK)):
         warehouse.pass_a_day(shop)
         after = members(shop, date(2026, 5, 4))
         for name, (listed, now, added, removed) in changes(before, after).items():

@@ -510,6 +510,7 @@ def test_a_name_cannot_leave_its_folder(file, folder, name):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("kind", times(["csv"], FORMATS, FORMATS), indirect=True)
 @pytest.mark.parametrize(
     "name", ["NPS détracteurs 漢字", "a*", "[b]?", "it's", 'the "best"', "a.b", "~", "$HOME", "é" * 100]
 )

@@ -78,7 +78,7 @@ def test_any_history_ends_in_step(request, kind):
     lost state.
     """
     server = request.getfixturevalue("postgres_server") if kind is Onlooker else None
-    told(Told, ReadOnly(kind(server and server.database)), times(10, 2_000, 30))
+    told(Told, ReadOnly(kind(server and server.database)), times(5, 2_000, 30))
 
 
 def test_values_travel_as_from_a_warehouse_that_is_written(request, tmp_path, world):

@@ -85,7 +85,7 @@ def test_any_history_ends_in_step(request, name):
     """
     The histories of test_convergence, from this engine.
     """
-    told(Told, ReadOnly(made(request, name)), times(10, 1_000, 20))
+    told(Told, ReadOnly(made(request, name)), times(5, 1_000, 20))
 
 
 def test_what_travels(world):

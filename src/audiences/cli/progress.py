@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
@@ -25,10 +25,11 @@ class Progress:
     began: float = 0.0
     bar: ProgressBar[int] | None = None
     shown: bool = False
+    watched: bool = field(default_factory=lambda: sys.stderr.isatty())
 
     def told(self, sync: str, rows: int, total: int) -> None:
         """So many more rows of a sync are done."""
-        if not sys.stderr.isatty():
+        if not self.watched:
             return
         if self.bar is None or sync != self.sync:
             self.clear()
