@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 import httpx
 import orjson
 from pydantic import AfterValidator, SecretStr
 
-from audiences import BatchRefused, Chosen, Limits, Member, Proof, Receipt, Unanswered, signed, signing_key
+from audiences import BatchRefused, Chosen, Limits, Member, Proof, Receipt, Unanswered, signed, signing_key, written
 
 
 def _url(value: SecretStr) -> SecretStr:
@@ -72,16 +72,18 @@ class Webhook(Chosen):
         return self._post("remove", list_id, members)
 
     def _post(self, verb: str, list_id: str, members: Sequence[Member]) -> Receipt:
-        told = [{"key": member.key, "fields": member.fields} for member in members]
         try:
-            body = orjson.dumps({"verb": verb, "list": list_id, "members": told}, default=dict)
+            body = orjson.dumps({"verb": verb, "list": list_id, "members": written(members)})
         except orjson.JSONEncodeError:
             raise BatchRefused("a value that JSON cannot hold, such as an integer of more than 64 bits") from None
-        # Never from the content: whoever is added, removed and added again is three deliveries.
-        name = f"{self.outbox}-{members[0].seq}-{members[-1].seq}"
-        url, headers = self.settings.url.get_secret_value(), {"webhook-id": name, "idempotency-key": name}
-        answer = self.http.post(url, content=body, headers=headers, extensions={"sign": partial(self._signed, name)})
+        name = self.delivery(members)
+        headers, sign = {"webhook-id": name, "idempotency-key": name}, partial(self._signed, name)
+        answer = self.http.post(self._address, content=body, headers=headers, extensions={"sign": sign})
         return _receipt(answer, members)
+
+    @cached_property
+    def _address(self) -> httpx.URL:
+        return httpx.URL(self.settings.url.get_secret_value())
 
     def _signed(self, name: str, body: bytes) -> Mapping[str, str]:
         return signed(signing_key(self.settings.secret.get_secret_value()), name, body)

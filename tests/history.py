@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import duckdb
 import httpx
 from sqlalchemy import event
 
@@ -59,6 +60,7 @@ class Dropped(PostgreSQL):
         self.server = server
 
     def close(self, url):
+        PostgreSQL.close(url)
         self.server.drop(url)
 
 
@@ -244,11 +246,20 @@ class History:
         selects = [f"select ident from audience_sync.{kind}_{table}" for kind in ("ledger", "pending")]
         selects = [each for each in selects if each.partition(".")[2] in there]
         selects += [
-            f"select ident from audience_sync.outbox_{table}_{outbox} where seq < {mark} and verb = 'upsert'"
+            f"select ident from {self.placed(f'audience_sync.outbox_{table}_{outbox}')} where seq < {mark}"
+            " and verb = 'upsert'"
             for outbox, mark in found
             if outbox is not None
         ]
         return {ident for (ident,) in self.world.sql(" union all ".join(selects))} if selects else set()
+
+    def placed(self, outbox: str) -> str:
+        """An outbox with the places of its rows, which are no column of DuckDB's first one."""
+        try:
+            self.world.sql(f"select seq from {outbox} limit 0")
+        except duckdb.BinderException:
+            return f"(select rowid as seq, * from {outbox}) o"
+        return outbox
 
     def tables(self) -> list[str]:
         return [name for (name,) in self.world.sql(self.world.engine.listing)]

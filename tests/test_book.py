@@ -56,7 +56,7 @@ def test_the_warehouse_is_told_of_ten_batches_at_a_time():
     """
     marks, intents = [], []
     fence = SimpleNamespace(update=lambda change, within, mark: marks.append(mark))
-    written = Book(fence, None, SimpleNamespace(outbox=1), (), None, None, batch=10)
+    written = Book(fence, None, SimpleNamespace(outbox=1), (), None, None, 10, clock=lambda: 0.0)
     written._write = lambda done, intent: intents.append(intent)
     for end in range(10, 250, 10):
         written.intend(end, ())
@@ -64,3 +64,26 @@ def test_the_warehouse_is_told_of_ten_batches_at_a_time():
     assert marks == [100, 200, 300]
     assert intents == list(range(10, 250, 10))
     assert (WINDOW, book.PAUSE) == (10, 30.0)
+
+
+def test_marks_take_a_small_share_of_a_delivery():
+    """
+    Where a window is sent in less than twenty times what its mark took, the next one is twice as long; else half.
+    """
+    now, marks = [0.0], []
+
+    def update(change, within, mark):
+        marks.append(mark)
+        now[0] += 1.0
+
+    written = Book(
+        SimpleNamespace(update=update), None, SimpleNamespace(outbox=1), (), None, None, 1, clock=lambda: now[0]
+    )
+    written._write = lambda done, intent: None
+    for end in range(1, 400):
+        now[0] += 0.4 if end < 200 else 4.0  # seconds a batch
+        written.intend(end, ())
+
+    lengths = [after - before for before, after in zip([0, *marks], marks, strict=False)]
+    assert lengths[:4] == [10, 20, 40, 80]
+    assert lengths[-3:] == [10, 10, 10]

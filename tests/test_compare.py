@@ -161,6 +161,24 @@ def test_members_known_by_their_key(world):
     assert world.receiver.holds() == {"a@x", "b@x"}
 
 
+def test_a_key_of_another_type_is_another_text(world):
+    """
+    Whose key reads otherwise in the type that it has now is known by that from the next run on; a dry run says so.
+    """
+    world.define(text=HEADER.replace('"email", "nps"', '"nps"'))
+    world.sql(
+        "alter table people alter column id type varchar",
+        "insert into people values ('007', 'a@x', 1), ('12', 'b@x', 2)",
+    )
+    world.sync()
+    world.sql("alter table people alter column id type bigint using cast(id as bigint)")
+    plan = world.plan()
+
+    assert (plan.added, plan.updated, plan.removed) == (0, 1, 0)
+    assert world.sync().plan == plan
+    assert {ident for _, ident, _ in world.ledger()} == {"7", "12"} <= world.receiver.holds()
+
+
 def test_two_names_of_one_list(world):
     """
     A list's name and its id, given to two syncs of one account, prove to be one: the second sends nothing.
@@ -172,3 +190,14 @@ def test_two_names_of_one_list(world):
 
     assert first.error is None
     assert "twin.webhook and team.webhook keep one and the same list" in second.error.what
+
+
+def test_two_accounts_may_each_have_a_list_of_one_id(world):
+    """
+    The list of another connector is another list, whatever its id.
+    """
+    world.people((1, "a@x"))
+    world.define(text=HEADER.replace('list = "L"', 'list_id = "L.csv"'))
+    world.define(text=HEADER.replace("[sync.webhook]", "[sync.file]"), name="twin")
+
+    assert [(each.error, each.outcome) for each in world.results()] == [(None, "delivered")] * 2

@@ -14,7 +14,7 @@ import structlog
 from audiences import Connector, Limits, Member, Receipt
 from audiences.batch import Phase, Rows, Verdict
 from audiences.deliver import Delivery
-from audiences.errors import CredentialsRefused, Unanswered
+from audiences.errors import CredentialsRefused, LeaseLost, Unanswered
 from audiences.send import FEWEST
 
 
@@ -31,6 +31,11 @@ class Notes:
         verbs = list(dict.fromkeys(verb for verb, _ in self.outbox))
         spans = [[seq for seq, (other, _) in enumerate(self.outbox) if other == verb] for verb in verbs]
         return [Phase(verb, self.again, span[0], span[-1]) for verb, span in zip(verbs, spans, strict=True)]
+
+    def windows(self, phase, size, failed):
+        step = max(size, 4000)
+        for lo in range(phase.lo, phase.hi + 1, step):
+            yield self.rows(phase, lo, min(lo + step - 1, phase.hi), failed)
 
     def rows(self, phase, lo, hi, failed):
         self.lines.append(("read", phase.verb, lo, hi, tuple(failed)))
@@ -240,6 +245,30 @@ def test_an_error_ends_the_delivery():
     assert sum(line[0] == "call" for line in notes.lines) == 2
 
 
+def test_a_delivery_that_breaks_off_reads_no_further():
+    """
+    What it reads from is let go at once, not when the collector comes: a connection hangs on it.
+    """
+    ended = []
+
+    class Reading(Notes):
+        def windows(self, phase, size, failed):
+            try:
+                yield from super().windows(phase, size, failed)
+            finally:
+                ended.append(phase.verb)
+
+        def intend(self, end, done):
+            raise LeaseLost("taken over", do="nothing")
+
+    notes = Reading([("upsert", f"p{n}") for n in range(9)])
+    with pytest.raises(LeaseLost) as error:
+        delivered(notes)
+
+    assert ended == ["upsert"]
+    assert error  # which holds on to all that it came through
+
+
 def test_nothing_is_read_after_an_error():
     """
     What would not be sent is not fetched from the warehouse either.
@@ -346,6 +375,21 @@ def test_the_log_says_what_became_of_a_batch():
     assert events == [{**same, "ok": 4, "refused": 2}]
 
 
+def test_the_log_does_not_tell_every_batch_that_all_is_well_with():
+    """
+    Each hundredth is told at the usual level, so that one sees it go on, and each that not everyone was accepted of.
+    """
+    notes = book(*["upsert"] * 250)
+    with structlog.testing.capture_logs() as events:
+        delivered(
+            notes, lambda verb, members: Receipt.of(members, {"k7": "no"} if members[0].key == "k7" else {}), batch=1
+        )
+
+    told = [number for number, event in enumerate(events) if event["log_level"] == "info"]
+    assert told == [0, 7, 100, 200]
+    assert {event["log_level"] for event in events} == {"info", "debug"}
+
+
 def test_a_batch_that_waits_for_another_is_not_sent_after_its_error():
     """
     Two batches of one commit name the same identifier; the first goes unanswered: the second was not sent, and that
@@ -391,17 +435,3 @@ def test_upserts_learn_which_moves_failed():
     assert [line[4] for line in notes.lines if line[0] == "read"] == [(), ((1, 1),)]
     assert notes.recorded(Verdict.NO) == [3]
     assert [line for line in notes.lines if line[0] == "call"][1:] == [("call", "upsert", 2, 4)]
-
-
-def test_a_long_phase_is_read_in_pieces():
-    """
-    The worker reads whole batches, about 4,000 rows at a time, however long the outbox; and never less than a batch.
-    """
-    notes, wide = book(*["upsert"] * 9000), book(*["upsert"] * 9000)
-    told = []
-    delivered(notes, batch=1500, told=told.append)
-    delivered(wide, batch=5000)
-
-    assert [line[2:4] for line in notes.lines if line[0] == "read"] == [(0, 2999), (3000, 5999), (6000, 8999)]
-    assert [line[2:4] for line in wide.lines if line[0] == "read"] == [(0, 4999), (5000, 8999)]
-    assert sum(told) == 9000

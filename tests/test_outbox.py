@@ -13,6 +13,7 @@ from audiences.batch import Phase
 from audiences.control import Control
 from audiences.errors import UnsafePlan
 from audiences.identity import Form
+from audiences.reader import Reader
 from audiences.terms import Terms
 from world import HEADER, World, bare
 
@@ -81,7 +82,7 @@ class Outbox:
         return replace(found, **more)
 
     def reader(self, *send):
-        return outbox.Reader(self.fence, 7, send or ("email", "nps"))
+        return Reader(self.fence, 7, send or ("email", "nps"))
 
 
 @pytest.fixture

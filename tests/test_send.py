@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import httpx
+import orjson
 import pytest
 from pydantic import SecretStr
 
 from audiences import BatchRefused, Connector, Limits, Member, Receipt, connectors, http, ranges
 from audiences.batch import Batch, Verdict
 from audiences.errors import CredentialsRefused, Deferred, DeliveryError, LeaseLost, Unanswered
+from audiences.member import Keys, Written
 from audiences.send import send
 from world import SECRET
 
@@ -28,11 +31,12 @@ class Far:
     """The far end of `webhook`: `answer` is asked with the keys of each call and their fields."""
 
     def __init__(self, answer):
-        self.answer, self.calls = answer, []
+        self.answer, self.calls, self.bodies = answer, [], []
 
     def __call__(self, request):
         members = {member["key"]: member["fields"] for member in json.loads(request.content)["members"]}
         self.calls.append(list(members))
+        self.bodies.append(request.content)
         answer = self.answer(members)
         return answer if isinstance(answer, httpx.Response) else httpx.Response(answer)
 
@@ -56,6 +60,54 @@ def kept(sent):
 def refusing(*keys):
     """A far end that refuses every batch with one of these in it."""
     return lambda members: httpx.Response(400, text="bad member") if members.keys() & set(keys) else 200
+
+
+def as_written(made):
+    """The same batch with its members as an engine writes them."""
+    told = orjson.dumps([{"key": member.key, "fields": member.fields} for member in made.members]).decode()[1:-1]
+    keys = orjson.dumps([member.key for member in made.members]).decode()[1:-1]
+    members = Written(told, Keys(keys, len(made.members)), [member.seq for member in made.members])
+    return replace(made, members=members)
+
+
+ANSWERS = {
+    "all": lambda members: 200,
+    "one rejected by name": lambda members: httpx.Response(200, json={"rejected": {"k3": "p3@x is gone"}}),
+    "one refused": refusing("k17"),
+    "two refused": refusing("k0", "k63"),
+    "none taken": lambda members: 400,
+    "no answer": lambda members: 503,
+    "no key": lambda members: 401,
+    "garbage": lambda members: httpx.Response(200, json={"rejected": ["k1"]}),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_what_the_engine_wrote_is_settled_as_what_python_made(answer):
+    """
+    The same calls with the same bodies, and the same verdicts, reasons and errors, whoever made the JSON.
+    """
+    (made, far), (told, beyond) = sent(batch(64), answer), sent(as_written(batch(64)), answer)
+
+    assert (kept(told), told.reasons, told.calls, str(told.error)) == (
+        kept(made),
+        made.reasons,
+        made.calls,
+        str(made.error),
+    )
+    assert beyond.calls == far.calls
+    assert beyond.bodies == far.bodies
+
+
+def test_nobody_looks_at_a_member_whom_all_is_well_with():
+    """
+    What the engine wrote goes out as it is, and neither members nor keys are made of it.
+    """
+    made = as_written(batch(64))
+    sent(made, ANSWERS["all"])
+
+    assert "members" not in vars(made.members)
+    assert vars(made.members.keys).keys() == {"json", "number"}
 
 
 @pytest.mark.parametrize("culprit", [0, 1, 499, 500, 731, 999])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from audiences.http.oauth1 import OAuth1
     from audiences.identity import Form, ident_sql
     from audiences.journal import Journal, supplant
-    from audiences.member import Member, Receipt
+    from audiences.member import Member, Receipt, written
     from audiences.property import ByProperty, Change, Mark
     from audiences.signature import signed, signing_key
     from audiences.sobjects import SObjects
@@ -54,6 +54,7 @@ __all__ = [
     "signed",
     "signing_key",
     "supplant",
+    "written",
 ]
 
 _ROOMS = {
@@ -65,7 +66,7 @@ _ROOMS = {
     "http.oauth1": ("OAuth1",),
     "identity": ("Form", "ident_sql"),
     "journal": ("Journal", "supplant"),
-    "member": ("Member", "Receipt"),
+    "member": ("Member", "Receipt", "written"),
     "property": ("ByProperty", "Change", "Mark"),
     "signature": ("signed", "signing_key"),
     "sobjects": ("SObjects",),

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from audiences import ranges
 from audiences.errors import AudienceError
-from audiences.member import Member
+from audiences.member import Member, keys
 from audiences.ranges import Range
 
 
@@ -35,6 +35,7 @@ class Rows:
     """Neighbouring rows of an outbox, in order. Columns, not a value a row: a million rows pass here in seconds.
 
     members: with their fields as the warehouse gives them; idents, lists: as long as members
+    idents:  identifiers, or numbers that stand for them
     held:    places of rows left out: their members' old identifiers may still be on the list, so they are not sent
     """
 
@@ -101,8 +102,10 @@ def cut(phase: Phase, rows: Rows, size: int) -> Iterator[Batch]:
     """Batches of at most `size` rows of one list, in order, in which each key and each identifier stands once."""
     start = 0
     while start < len(rows.members):
-        end = start + size
-        members, idents, lists = rows.members[start:end], rows.idents[start:end], rows.lists[start:end]
+        members, idents, lists = rows.members, rows.idents, rows.lists
+        if start or len(members) > size:
+            end = start + size
+            members, idents, lists = members[start:end], idents[start:end], lists[start:end]
         names = frozenset(idents)
         if len(names) < len(members) or not _alike(members, lists):
             members = members[: _together(members, idents, lists)]
@@ -113,7 +116,7 @@ def cut(phase: Phase, rows: Rows, size: int) -> Iterator[Batch]:
 
 def _alike(members: Sequence[Member], lists: Sequence[str]) -> bool:
     """Whether these are of one list, and no key is among them twice: nearly always, and it is told at once."""
-    return lists.count(lists[0]) == len(lists) and len({member.key for member in members}) == len(members)
+    return lists.count(lists[0]) == len(lists) and len(keys(members)) == len(members)
 
 
 def _together(members: Sequence[Member], idents: Sequence[str], lists: Sequence[str]) -> int:

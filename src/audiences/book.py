@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from audiences import verdicts
@@ -11,12 +11,12 @@ from audiences.batch import Phase, Rows, Sent, Verdict
 from audiences.control import Fence
 from audiences.lease import Lease
 from audiences.ledger import Settlement
-from audiences.outbox import Reader
 from audiences.ranges import Range
+from audiences.reader import Reader
 
-WINDOW = 10  # batches that one mark in the warehouse covers: what the loss of the state would blur
+WINDOW = 10  # batches, at least, that one mark in the warehouse covers: what the loss of the state would blur
 PAUSE = 30.0  # seconds between checkpoints, at least
-SHARE = 20  # … and so many times what the last one took
+SHARE = 20  # … and so many times what the last one took; nor do marks come more often
 
 Said = tuple[Verdict, Range, str | None]  # as `Sent.verdicts` gives it
 
@@ -37,6 +37,8 @@ class Book:
     batch: int
     clock: Callable[[], float] = time.monotonic
     marked: int = 0
+    window: int = WINDOW  # batches
+    due_again: float = float("-inf")  # when the next mark costs no more than its share
     last: float = field(init=False)
     took: float = 0.0
     kept: list[Said] | None = None
@@ -47,14 +49,22 @@ class Book:
     def phases(self) -> Sequence[Phase]:
         return self.order
 
-    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range]) -> Rows:
-        return self.reader.rows(phase, lo, hi, failed)
+    def windows(self, phase: Phase, size: int, failed: Sequence[Range]) -> Generator[Rows]:
+        return self.reader.windows(phase, size, failed)
 
     def intend(self, end: int, done: Sequence[Sent]) -> None:
         if end > self.marked:
-            self.marked = end + (WINDOW - 1) * self.batch
-            self.fence.update("mark = :mark", self.reader.outbox, mark=self.marked)
+            self._mark(end)
         self._write(done, end)
+
+    def _mark(self, end: int) -> None:
+        """Mark a window that begins below `end`: of twice as many batches where the last one was over too soon."""
+        began = self.clock()
+        self.window = max(WINDOW, self.window * 2 if began < self.due_again else self.window // 2)
+        self.marked = end + (self.window - 1) * self.batch
+        self.fence.update("mark = :mark", self.reader.outbox, mark=self.marked)
+        ended = self.clock()
+        self.due_again = ended + SHARE * (ended - began)
 
     def record(self, done: Sequence[Sent]) -> None:
         if done:

@@ -6,61 +6,39 @@ the counts: they come from the very evaluation that they describe. Nothing here 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from audiences.joined import Joined
 from audiences.terms import sent
-from audiences.whole import COUNTS, REPEATED, Whole
+from audiences.whole import COUNTS
 
 UPSERT = "verb in ('upsert', 'refresh')"  # a refresh is an upsert of what the ledger holds already
 VERB = "case when o.verb = 'refresh' then 'upsert' else o.verb end"  # of an outbox row `o`, as it goes out
 
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
-    """Who is sent again though nothing differs, before the provider forgets them.
-
-    due, late: moments, as SQL literals: whose claim is older than `due` may be sent again, older than `late` is
-    share:     how much of the list one run takes beside the late, 0.0 to 1.0, the oldest first
-    """
-
-    due: str
-    late: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Changes(Whole):
+class Changes(Joined):
     """One comparison.
 
-    ledger, refused: our tables, quoted, or what stands for them; now: the moment, as an SQL literal
-    frozen:          key and ident of those who are neither sent nor lost, as a SELECT; empty: there can be nobody
-    refresh:         who is sent again though nothing differs; None: nobody
+    frozen: key and ident of those who are neither sent nor lost, as a SELECT; empty: there can be nobody
     """
 
-    ledger: str
-    refused: str
-    frozen: str
-    now: str
-    refresh: Refresh | None = None
+    frozen: str = field(default="", kw_only=True)
 
     def select(self) -> str:
         """The comparison with a ledger that holds someone."""
-        return f"""with r as materialized ({self._rows()}),
-{REPEATED + "," if self.repeated else ""}
-s as (select * from r where "key" is not null{self._once('r."key"')}),
-{self._old()}j as materialized ({self._joined()}),
+        return f"""with {self._compared()},
 gone as (select lk, li, ll, {self._each("p{i}")}, si is not null as wanted,
   si is not null and ll = {self._list} as moved from j
   where lk is not null and (si is null or si <> li or ll <> {self._list}){self._once("lk")}),
 {self._doubts()}near as materialized (select l."key", l.ident, l.list, l.sure from {self.ledger} l
-  where l.ident in (select li from gone
+  where l.ident in (select li from j where lk is not null
     union all select si from j where lk is not null and (si <> li or ll <> {self._list}))),
 held as ({self._held()}),
 leaving as (select g.*, h.ident is not null as kept, h.sure as sure from gone g
   left join held h on h.ident = g.li and g.ll = {self._list}),
 want as ({self._want()}),
 todo as ({self._todo()}),
-n as (select count(*) as whole, count("key") as keyed{self._filled()} from r),
 t as (
   select 0 as phase, 'census' as verb, null as "key", ({self._census()}) as ident, null as list,
     false as had, false as again, {self._each("null as p{i}")}
@@ -68,55 +46,12 @@ t as (
 select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key", ident, list, had, again,
   {self._each("p{i} as {sent}")} from t order by seq"""
 
-    def _before(self, name: str) -> str:
-        """What the ledger holds for a field, in the type that the query has now."""
-        held, wanted = self.known.columns.get("sent_" + name), self.types.get(self.terms.send.get(name, ""))
-        if held is None:
-            return f"cast(null as {wanted})"
-        column = f"l.{sent(name)}"
-        return column if wanted is None or wanted == held else self.words.fitted(column, wanted)
-
-    def _old(self) -> str:
-        """The oldest of those who may be sent again, so many as one run takes: the join holds no more of them.
-
-        Who is not wanted any more has no place among them, nor who waits after a refusal: those come besides.
-        """
-        if not self.refresh:
-            return ""
-        same = "".join(f" and f.{sent(name)} is not distinct from {self._before(name)}" for name in self.terms.send)
-        claims = f'from {self.ledger} l where l.sure and l."at" < {self.refresh.due}'
-        return f"""old as materialized (select "key" from (
-    select l."key", row_number() over (order by l."at", l."key") as nth {claims}
-      and exists (select 1 from s where s."key" = l."key")
-      and not exists (select 1 from {self.refused} f where f."key" = l."key" and f.ident = l.ident
-        and f.retry_at > {self.now}{same})) o
-    where nth < (select {self.refresh.share:.9f} * count(*) + 1 from {self.ledger})
-  union all select l."key" {claims} and exists (select 1 from {self.refused} f where f."key" = l."key"
-    and f.retry_at > {self.now})),
-"""
-
-    def _joined(self) -> str:
-        """The one pass over everything, on the key in its own type: whatever differs, with the ident of those only."""
-        before = ", ".join(f"{self._before(name)} as p{i}" for i, name in enumerate(self.fields))
-        after = self._each("s.c{i} as c{i}")
-        differs = [f"s.c{i} is distinct from {self._before(name)}" for i, name in enumerate(self.terms.send)]
-        if self.known.wide:
-            differs += [f"{self._ident('s')} is distinct from l.ident", f"l.list <> {self._list}"]
-        same = old = ""
-        if self.refresh:
-            same = f""",
-  l.sure and not ({" or ".join(differs)}) as same, l."at" as since"""
-            old = f' or (l.sure and l."at" < {self.refresh.late}) or l."key" in (select "key" from old)'
-        return f"""select s."key" as sk, {after}, {self._ident("s")} as si,
-  l."key" as lk, l.ident as li, l.list as ll, l.sure as lsure, {before}{same}
-  from s full join {self.ledger} l on s."key" = l."key"
-  where s."key" is null or l."key" is null or not l.sure or {" or ".join(differs)}{old}"""
-
     def _held(self) -> str:
         """The idents on this list that a wanted member carries; sure: acknowledged for one of them."""
         repeated = f' union all select {self._ident("r")}, 0 from r where "key" in (select "key" from rep)'
         return f"""select ident, max(sure) as sure from (
     select n.ident, case when n.sure then 1 else 0 end as sure from near n where n.list = {self._list}
+      and n.ident in (select li from gone)
       and not exists (select 1 from gone g where g.lk = n."key" and g.li = n.ident and g.ll = n.list)
     union all select si, 0 from j where si is not null and (lk is null or si <> li or ll <> {self._list})
     {repeated if self.repeated else ""}) h where ident is not null group by ident"""
@@ -189,7 +124,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "new_rows": "(select count(*) from j where lk is null)",
             "new_keys": "(select count(distinct sk) from j where lk is null)",
             "gone_keys": f"(select count(distinct lk) from j where sk is null{self._once('lk')})",
-            "listed": f"(select count(*) from {self.ledger}) - {self._second()}",
+            "listed": f"(select count(*) from {self.ledger}) - (select coalesce(sum(more), 0) from twice)",
             "repeated": self._repeated_keys(),
             "nameless": f"(select count(distinct sk) from j where sk is not null and si is null and {willing})",
             "added": "(select count(distinct \"key\") from todo where verb = 'upsert' and not had)",
@@ -199,16 +134,17 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "waiting": "(select count(*) from want where waits)",
             "unknown": "0" if self.terms.repeatable else f"(select count(*) from {self.ledger} where not sure)",
             "pending": '(select count(distinct "key") from doubt)' if self.terms.judged_within else "0",
+            "astray": "0" if self.known.wide else self._astray(),
             "unconsented": f"(select count(distinct sk) from j where sk is not null and not {willing})",
         }
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
         counts += [f"cast(n.v{i} as varchar)" for i in range(len(self.terms.send))]
         return f"select {' || chr(44) || '.join(counts)} from n"
 
-    def _second(self) -> str:
-        """How many claims are not their key's first. One of them differs from the query, and so its key is in j."""
-        here = f'from {self.ledger} where "key" in (select lk from j)'
-        return f'(select count(*) - count(distinct "key") {here})'
+    def _astray(self) -> str:
+        """How many claims that differ are not known by what today's rule makes of them."""
+        here = 'n."key" = lk and n.ident = li and n.list = ll'
+        return f"(select count(*) from j where lk is not null and not exists (select 1 from near n where {here}))"
 
     def _removed(self) -> str:
         if self.terms.mode != "mirror":

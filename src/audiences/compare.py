@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from audiences import cron
 from audiences.audience import Audience
-from audiences.changes import Changes, Refresh
+from audiences.changes import Changes
 from audiences.claims import Asked, claims
 from audiences.control import Control
 from audiences.digests import digests, kept, named
 from audiences.errors import DefinitionError
 from audiences.hashed import Hashed
+from audiences.joined import Refresh
 from audiences.project import Binding
 from audiences.terms import SENT, Known, Terms, sent
 from audiences.theirs import theirs
@@ -44,6 +45,7 @@ def terms(audience: Audience, binding: Binding, asked: Asked, list_id: str) -> T
     sync, connector = binding.sync, binding.connector
     with theirs(connector):
         lifetime = connector.lasts(binding.options)
+    named = [asked.send[name] for name in binding.identity] or asked.key
     return Terms(
         sync.table,
         asked.key,
@@ -57,6 +59,7 @@ def terms(audience: Audience, binding: Binding, asked: Asked, list_id: str) -> T
         cron.apart(audience.schedule, audience.timezone) if lifetime else timedelta(0),
         asked.consents,
         connector.fewest,
+        tuple(asked.types[column] for column in named),
     )
 
 
@@ -77,16 +80,17 @@ def changes(
     warehouse: Warehouse, terms: Terms, source: str, types: Mapping[str, str], control: Control | None, now: datetime
 ) -> Changes:
     """The comparison of `source` with what the ledger holds at this moment."""
-    words, found = warehouse.words, known(warehouse, terms, control)
+    words = warehouse.words
     key, key_type = words.key(terms.key, types)
-    ledger = shaped(warehouse, f"ledger_{terms.table}", {**found.columns, "key": key_type})
     sent_now = {SENT + name: types[column] for name, column in terms.send.items()}
-    waiting = {"key": key_type, "ident": words.text, "list": words.text, "retry_at": words.moment, **sent_now}
-    refused = shaped(warehouse, f"refused_{terms.table}", waiting)
+    own = {"key": key_type, "ident": words.text, "list": words.text, **sent_now}
+    found = known(warehouse, terms, control, own)
+    ledger = shaped(warehouse, f"ledger_{terms.table}", {**found.columns, "key": key_type})
+    refused = shaped(warehouse, f"refused_{terms.table}", {**own, "retry_at": words.moment})
     pending = shaped(warehouse, f"pending_{terms.table}", {"key": key_type, "ident": words.text})
     held = frozen(terms, ledger, pending, now)
     again = refresh(terms, now)
-    return Changes(words, terms, source, types, key, found, ledger, refused, held, moment(now), again)
+    return Changes(words, terms, source, types, key, found, ledger, refused, moment(now), again, frozen=held)
 
 
 def refresh(terms: Terms, now: datetime) -> Refresh | None:
@@ -136,8 +140,11 @@ def _cast(words: Words, name: str, kind: str, held: Mapping[str, str]) -> str:
     return f"cast({quoted(name)} as {kind})" if name == "key" else words.fitted(quoted(name), kind)
 
 
-def known(warehouse: Warehouse, terms: Terms, control: Control | None) -> Known:
-    """What there is to compare with. A missing ledger is an empty one."""
+def known(warehouse: Warehouse, terms: Terms, control: Control | None, types: Mapping[str, str]) -> Known:
+    """What there is to compare with. A missing ledger is an empty one.
+
+    types: column of a claim -> its type now
+    """
     columns = warehouse.columns(f"ledger_{terms.table}")
     if not columns or control is None:
         return Known()
@@ -146,10 +153,12 @@ def known(warehouse: Warehouse, terms: Terms, control: Control | None) -> Known:
         "select " + " and ".join(f"not exists (select 1 from {warehouse.table(name)})" for name in tables)
     )
     claims = [name for name in tables if not name.startswith("refused_")]
-    return Known(columns, empty, control.rule != terms.rule and any(mixed(warehouse, terms, name) for name in claims))
+    return Known(
+        columns, empty, control.rule != terms.rule and any(mixed(warehouse, terms, name, types) for name in claims)
+    )
 
 
-def mixed(warehouse: Warehouse, terms: Terms, table: str) -> bool:
+def mixed(warehouse: Warehouse, terms: Terms, table: str, types: Mapping[str, str]) -> bool:
     """Whether a table holds a claim of another rule than today's, so that idents must be compared, too.
 
     What waits for a verdict counts: it becomes a claim as it was sent, whenever that comes.
@@ -158,7 +167,7 @@ def mixed(warehouse: Warehouse, terms: Terms, table: str) -> bool:
         return True
     ident = terms.ident('"key"', {name: sent(name) for name in terms.identity})
     [(found,)] = warehouse.run(
-        f"select exists (select 1 from {warehouse.table(table)}"
+        f"select exists (select 1 from {shaped(warehouse, table, types)}"
         f" where list <> {literal(terms.list_id)} or ident is distinct from {ident})"
     )
     return bool(found)

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from audiences import identity
 from audiences.errors import BatchRefused, DefinitionError
 from audiences.identity import Form
-from audiences.member import Member, Receipt
+from audiences.member import Member, Receipt, seqs
 from audiences.verbs import Verbs
 
 T = TypeVar("T")
@@ -146,6 +146,14 @@ class Connector(Verbs, ABC):
     def ident(self, member: Member) -> str:
         """The member's identifier in its normal form; the key where no field identifies it."""
         return (identity.ident(member.fields, self.identity) if self.identity else None) or member.key
+
+    def delivery(self, members: Sequence[Member]) -> str:
+        """A name for what is sent of these members: the same for each attempt at it, and never that of anything else.
+
+        Not made of the content: whoever is added, removed and added again is three deliveries.
+        """
+        places = seqs(members)
+        return f"{self.outbox}-{places[0]}-{places[-1]}"
 
     @staticmethod
     def parts(told: Sequence[T], size: int) -> Iterator[Sequence[T]]:

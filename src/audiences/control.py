@@ -51,6 +51,10 @@ class Fence:
     def control(self) -> str:
         return self.warehouse.table(f"control_{self.table}")
 
+    def rows(self, outbox: int) -> str:
+        """The rows of an outbox, as SQL."""
+        return rows(self.warehouse, self.table, outbox)
+
     def holds(self, outbox: int | None) -> str:
         """The fence as a condition of a statement that settles this outbox; None: one that closed long ago."""
         here = "" if outbox is None else f" and outbox = {outbox}"
@@ -150,31 +154,39 @@ def take(
 
 def _taken(warehouse: Warehouse, table: str, sql: str, holder: str) -> int:
     """How many rows the fence was put up in."""
-    with warehouse.at_once(), _met_alone(warehouse, table):
+    with warehouse.around(warehouse.words.impatient()), _met_alone(warehouse, table):
         return warehouse.change(sql, holder=holder)
+
+
+def rows(warehouse: Warehouse, table: str, outbox: int) -> str:
+    """The rows of an outbox, as SQL. One without `seq` numbers them by their places: none ever goes."""
+    name = f"outbox_{table}_{outbox}"
+    columns = warehouse.columns(name)
+    numbered = "seq" in columns or not columns
+    return warehouse.table(name) if numbered else f"(select rowid as seq, * from {warehouse.table(name)})"
 
 
 def syncs(warehouse: Warehouse) -> dict[str, str]:
     """Every sync that the warehouse remembers: its name -> its name as tables write it."""
-    found = {}
-    for table in warehouse.tables("control_"):
-        for (name,) in warehouse.rows(f"select sync from {warehouse.table(table)}"):
-            found[name] = table.removeprefix("control_")
-    return found
+    return {name: table.removeprefix("control_") for table, name, _ in _remembered(warehouse)}
 
 
 def alone(warehouse: Warehouse, sync: Sync, list_id: str) -> None:
     """Raise DefinitionError where another sync of the same account keeps this very list, by whatever name."""
-    for name, table in syncs(warehouse).items():
-        if name == sync.name or name.partition(".")[2] != sync.section:
-            continue
-        known = read(warehouse, table)
-        if known and known.list_id == list_id:
+    for _, name, known in _remembered(warehouse):
+        if known == list_id and name != sync.name and name.partition(".")[2] == sync.section:
             raise DefinitionError(
                 f"{sync.name} and {name} keep one and the same list ({sync.shown_list})",
                 do=f'give each its own list; if {name} is the old name of this one, write renamed_from = "{name}";'
                 f" if it is gone: audiences forget {name}",
             )
+
+
+def _remembered(warehouse: Warehouse) -> Iterator[tuple[str, str, str | None]]:
+    """(its control table, its name, the id of its list) of each sync: a statement a sync, whoever asks."""
+    for table in warehouse.tables("control_"):
+        for name, list_id in warehouse.rows(f"select sync, list_id from {warehouse.table(table)}"):
+            yield table, name, list_id
 
 
 def adopt(warehouse: Warehouse, state: State) -> None:

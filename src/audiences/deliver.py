@@ -7,8 +7,9 @@ one begins, and two batches that name one identifier are never in flight togethe
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -19,11 +20,12 @@ from audiences import ranges
 from audiences.batch import Batch, Phase, Rows, Sent, Verdict, cut, whole
 from audiences.connector import Connector
 from audiences.errors import AudienceError
+from audiences.member import seqs
 from audiences.ranges import Range
 from audiences.send import FEWEST, send
 
 log = structlog.get_logger()
-READ = 4000  # rows read at a time, or one batch where that is more: as many as stay in a processor's cache
+LOGGED = 100  # of batches that all is well with, each so many-th is told
 
 
 class Book(Protocol):
@@ -31,7 +33,8 @@ class Book(Protocol):
 
     def phases(self) -> Sequence[Phase]: ...
 
-    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range]) -> Rows: ...
+    def windows(self, phase: Phase, size: int, failed: Sequence[Range]) -> Generator[Rows]:
+        """All rows of a phase, in order; failed: moves that were not acknowledged."""
 
     def intend(self, end: int, done: Sequence[Sent]) -> None:
         """Rows below `end` may be sent from now on; and what became of earlier ones. Durable when it returns."""
@@ -58,6 +61,7 @@ class Delivery:
     landed: list[Sent] = field(default_factory=list)
     failed: list[Range] = field(default_factory=list)
     unnamed: int = 0  # members whom the provider refused without saying whom
+    number: int = 0  # of batches that have been sent
     stays: str = ""  # why it refuses to remove someone, people masked: the first such words
 
     def run(self) -> None:
@@ -75,7 +79,11 @@ class Delivery:
         return self.error is not None or self.stopped
 
     def _deliver(self, phase: Phase, pool: ThreadPoolExecutor) -> None:
-        batches, alone = self._batches(phase), self._probed(phase)
+        with closing(self._batches(phase)) as batches:
+            self._sent(phase, batches, pool)
+
+    def _sent(self, phase: Phase, batches: Iterator[Batch], pool: ThreadPoolExecutor) -> None:
+        alone = self._probed(phase)
         for first in batches:
             if phase.verb == "release":
                 self.landed.append(whole(first, Verdict.OK))
@@ -86,7 +94,7 @@ class Delivery:
             if self.over:
                 return
             group = [first, *islice(batches, 0 if alone else self._together - 1)]
-            self.book.intend(group[-1].members[-1].seq + 1, self._taken())
+            self.book.intend(seqs(group[-1].members)[-1] + 1, self._taken())
             for batch in group:
                 self._start(batch, pool)
             if alone:
@@ -127,19 +135,16 @@ class Delivery:
             self.book.record(self._taken())
             self.book.checkpoint()
 
-    def _batches(self, phase: Phase) -> Iterator[Batch]:
+    def _batches(self, phase: Phase) -> Generator[Batch]:
         """Cut a phase into batches; who is held is recorded as not sent."""
         size = self.connector.limits.batch
-        window = max(1, READ // size) * size
-        for lo in range(phase.lo, phase.hi + 1, window):
-            if self.over:
-                return
-            rows = self.book.rows(
-                phase, lo, min(lo + window - 1, phase.hi), self.failed if phase.verb == "upsert" else ()
-            )
-            if rows.held:
-                self.landed.append(Sent({Verdict.NO: ranges.of(rows.held)}, rows=len(rows.held)))
-            yield from cut(phase, rows, size)
+        with closing(self.book.windows(phase, size, self.failed if phase.verb == "upsert" else ())) as windows:
+            for rows in windows:
+                if rows.held:
+                    self.landed.append(Sent({Verdict.NO: ranges.of(rows.held)}, rows=len(rows.held)))
+                yield from cut(phase, rows, size)
+                if self.over:
+                    return
 
     def _land(self, everything: bool = False) -> None:
         """Wait for the calls in flight: for one of them, or for all."""
@@ -163,7 +168,10 @@ class Delivery:
             self.failed += [(seq, seq) for seq in left]
         self.told(sent.rows)
         counts = {str(verdict): sum(hi - lo + 1 for lo, hi in found) for verdict, found in sent.found.items()}
-        log.info("batch.sent", verb=batch.verb, members=len(batch.members), calls=sent.calls, **counts)
+        # A line a batch is more than anyone reads; a sync that takes hours shows that it goes on.
+        say = log.debug if sent.found.keys() == {Verdict.OK} and self.number % LOGGED else log.info
+        say("batch.sent", verb=batch.verb, members=len(batch.members), calls=sent.calls, **counts)
+        self.number += 1
 
     def _taken(self) -> list[Sent]:
         taken, self.landed = self.landed, []

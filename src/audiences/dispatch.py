@@ -14,8 +14,8 @@ from audiences.connector import Connector
 from audiences.deliver import Delivery
 from audiences.errors import LeaseLost
 from audiences.lease import Lease
-from audiences.outbox import Reader
 from audiences.project import Binding
+from audiences.reader import Reader
 from audiences.repair import Repair
 from audiences.theirs import flush
 from audiences.worker import Result, Worker
@@ -55,14 +55,16 @@ class Dispatch:
 
     def _send(self, result: Result) -> Result:
         """Deliver the published outbox and settle what became of it."""
-        fence, total, phases, lists = self.reader.fence, self.reader.total(), self.reader.phases(), self.reader.lists()
+        fence, total, phases = self.reader.fence, self.reader.total(), self.reader.phases()
         now = compare.moment(self.worker.now())
-        settlement = ledger.Settlement(fence, fence.epoch, self.reader.columns(), now)
-        shown = partial(flush, self.connector, lists)
+        leaves = any(phase.verb != "upsert" for phase in phases)
+        settlement = ledger.Settlement(fence, fence.epoch, self.reader.columns(), now, leaves=leaves)
+        shown = partial(flush, self.connector, self.reader.lists(phases))
         [(claims,)] = fence.warehouse.run(f"select count(*) from {self._ledger}")
         book = Book(fence, self.held, self.reader, phases, settlement, shown, self.connector.limits.batch)
         done = partial(self.worker.told, self.binding.sync.name)
         delivery = Delivery(book, self.connector, self.worker.stop, lambda rows: done(rows, total))
+        fence.warehouse.relieve()  # of what the plan took: delivery needs memory of its own
         with self.worker.stage("deliver", rows=total) as told:
             self._run(delivery, book, total)
             told.fails(delivery.error)

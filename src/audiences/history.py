@@ -159,20 +159,28 @@ class Story:
 
     @property
     def _source(self) -> str:
-        return self.fence.warehouse.table(f"outbox_{self.fence.table}_{self.outbox}")
+        return self.fence.rows(self.outbox)
 
     def _insert(self, told: Sequence[Answer]) -> None:
-        first, last = told[0][0], told[-1][1]
         run = "null" if self.run is None else literal(self.run)
+        here = f"outbox = {self.outbox} and seq between {told[0][0]} and {told[-1][1]}"
         with self.fence.transaction(self.outbox):
+            # Only a settlement that was broken off has left some, and to look for each of them is dear.
+            [(some,)] = self.fence.warehouse.run(f"select exists (select 1 from {self._table} where {here})")
+            new = f"o.seq not in (select seq from {self._table} where {here})" if some else "true"
             self.fence.warehouse.run(
                 f'insert into {self._table} select {self.outbox}, o.seq, cast(o."key" as varchar),'
                 f" case when o.verb <> 'upsert' then o.verb when o.had then 'update' else 'add' end,"
-                f" {run}, {self.now}, v.answer"
-                f" from {self._source} o join (values {_values(told)}) v(lo, hi, answer) on o.seq between v.lo and v.hi"
-                f" where not exists (select 1 from {self._table} h where h.outbox = {self.outbox}"
-                f" and h.seq between {first} and {last} and h.seq = o.seq)"
+                f" {run}, {self.now}, o.answer from {self._told(told)} o where {new}"
             )
+
+    def _told(self, told: Sequence[Answer]) -> str:
+        """The outbox's rows that something was said of, with it: in one piece, mostly, which needs no join."""
+        if len(told) == 1:
+            [(lo, hi, answer)] = told
+            return f"(select o.*, {literal(answer)} as answer from {self._source} o where o.seq between {lo} and {hi})"
+        spans = f"(values {_values(told)}) v(lo, hi, answer)"
+        return f"(select o.*, v.answer from {self._source} o join {spans} on o.seq between v.lo and v.hi)"
 
     def _refused(
         self, chunk: Sequence[Range], reasons: Callable[[Sequence[str]], Mapping[str, str]]

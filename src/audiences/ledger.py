@@ -74,6 +74,7 @@ class Settlement:
 
     columns: the outbox's sent columns, quoted; now: the moment, as an SQL literal
     judged:  rows of a closed outbox, as SQL, that are settled by what became of them: of a ticket, or in doubt
+    leaves:  whether a row may be no upsert: to look for the claims of the others takes a pass over the ledger
     """
 
     fence: Fence
@@ -81,6 +82,7 @@ class Settlement:
     columns: Sequence[str]
     now: str
     judged: str = ""
+    leaves: bool = True
 
     def acknowledged(self, found: Found) -> None:
         """What is known to be done, and what was refused. May be called while delivery goes on.
@@ -110,12 +112,9 @@ class Settlement:
     def resolved(self, places: Iterable[int], delivered: bool) -> None:
         """What became of `judged` rows of `unknown`, as someone found out. Each transaction lets go of its rows."""
         for chunk in ranges.chunks(ranges.of(places)):
-            rows = self._rows(chunk)
+            rows, settled = self._rows(chunk), self._applied if delivered else self._undone
             with self.fence.transaction():
-                if delivered:
-                    self._applied(rows)
-                else:
-                    self._undone(rows)
+                settled(rows)
                 unknown = self._table("unknown")
                 self._change(f"delete from {unknown} u using {rows} o where u.outbox = o.outbox and u.seq = o.seq")
 
@@ -129,15 +128,17 @@ class Settlement:
 
     @property
     def _source(self) -> str:
-        return self.judged or self.fence.warehouse.table(f"outbox_{self.fence.table}_{self.outbox}")
+        return self.judged or self.fence.rows(self.outbox)
 
     def _rows(self, chunk: Sequence[Range]) -> str:
-        """The outbox's rows in these ranges, under the fence."""
-        spans = ", ".join(f"({lo}, {hi})" for lo, hi in chunk)
-        return (
-            f"(select o.* from {self._source} o join (values {spans}) v(lo, hi) on o.seq between v.lo and v.hi"
-            f" where {self.fence.holds(self._open)})"
-        )
+        """The outbox's rows in these ranges, under the fence. One range, as is usual, needs no join."""
+        if len(chunk) == 1:
+            [(lo, hi)] = chunk
+            found = f"{self._source} o where o.seq between {lo} and {hi} and"
+        else:
+            spans = ", ".join(f"({lo}, {hi})" for lo, hi in chunk)
+            found = f"{self._source} o join (values {spans}) v(lo, hi) on o.seq between v.lo and v.hi where"
+        return f"(select o.* from {found} {self.fence.holds(self._open)})"
 
     def _change(self, sql: str) -> None:
         self.fence.warehouse.run(sql)
@@ -145,23 +146,24 @@ class Settlement:
     def _applied(self, rows: str) -> None:
         """DELETE and INSERT in the one transaction: 2.2 times as fast as MERGE on DuckDB.
 
-        Claims that go and those that are written anew are found in one pass: the ledger is large, the rows are few.
+        One pass finds who goes and who is written anew: the ledger is large, the rows are few.
         """
         ledger, refused = self._table("ledger"), self._table("refused")
         ups, free, gone = (
             f"(select * from {rows} where {verbs})" for verbs in (UPSERT, FREE, "verb in ('move', 'remove')")
         )
-        own = f"(select * from {rows} where {UPSERT} or {FREE})"
         columns = "".join(f", {name}" for name in self.columns)
+        own = f"(select * from {rows} where {UPSERT} or {FREE})"
         self._change(f"delete from {ledger} l using {own} o where {same('l')}")
         self._change(
             f'insert into {ledger} ("key", ident, list, sure, outbox, "at"{columns})'
             f' select "key", ident, list, true, {self.outbox}, {self.now}{columns} from {ups}'
         )
         self._change(f'delete from {refused} where "key" in (select "key" from {ups})')
-        self._change(f"delete from {refused} l using {free} o where {same('l')}")
-        # Off the list is off the list, whoever claimed the identifier.
-        self._change(f"delete from {ledger} l using {gone} o where o.ident = l.ident and o.list = l.list")
+        if self.leaves:
+            self._change(f"delete from {refused} l using {free} o where {same('l')}")
+            # Off the list is off the list, whoever claimed the identifier.
+            self._change(f"delete from {ledger} l using {gone} o where o.ident = l.ident and o.list = l.list")
 
     def _taken(self, taken: Sequence[tuple[int, int, str]]) -> None:
         """Taken in with a ticket: the rows wait beside the ledger, which stays as it was."""

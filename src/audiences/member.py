@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
+import orjson
+
+T = TypeVar("T")
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -24,6 +29,90 @@ class Member(NamedTuple):
     seq: int = 0
 
 
+MEMBER: Callable[[Iterable[Any]], Member] = partial(tuple.__new__, Member)  # Member(*values), by no line of Python
+
+
+class Keys(Set[str]):
+    """The keys of a batch, out of JSON: who only asks whether they are these very keys needs none of them.
+
+    json: the keys, with commas between; number: how many there are, all different
+    """
+
+    def __init__(self, json: str, number: int):
+        self.json, self.number = json, number
+
+    @cached_property
+    def told(self) -> Sequence[str]:
+        """Each of them, in order."""
+        found: list[str] = orjson.loads(f"[{self.json}]")
+        return found
+
+    @cached_property
+    def _found(self) -> frozenset[str]:
+        return frozenset(self.told)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.told)
+
+    def __len__(self) -> int:
+        return self.number
+
+    @classmethod
+    def _from_iterable(cls, keys: Iterable[T]) -> frozenset[T]:
+        return frozenset(keys)
+
+
+class Written(Sequence[Member]):
+    """Members whose JSON the warehouse wrote: most batches go out as they are, and nobody looks at a member.
+
+    json: `{"key": …, "fields": {…}}` of each, with commas between; every value is one that travels
+    keys: in the same order; seqs: their places in the outbox
+    """
+
+    def __init__(self, json: str, keys: Keys, seqs: Sequence[int]):
+        self.json, self.keys, self.seqs = json, keys, seqs
+
+    @cached_property
+    def members(self) -> Sequence[Member]:
+        """Each of them, for whoever looks."""
+        fields = map(itemgetter("fields"), orjson.loads(f"[{self.json}]"))
+        return list(map(MEMBER, zip(self.keys.told, fields, self.seqs, strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.seqs)
+
+    @overload
+    def __getitem__(self, place: int) -> Member: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Member]: ...
+    def __getitem__(self, place: int | slice) -> Member | Sequence[Member]:
+        return self.members[place]
+
+
+def written(members: Sequence[Member]) -> orjson.Fragment:
+    """JSON of these members, an array of `{"key": …, "fields": {…}}`: a part of what orjson.dumps is given.
+
+    Raises orjson.JSONEncodeError for what JSON cannot hold.
+    """
+    if isinstance(members, Written):
+        return orjson.Fragment(f"[{members.json}]")
+    told = [{"key": member.key, "fields": member.fields} for member in members]
+    return orjson.Fragment(orjson.dumps(told, default=dict))
+
+
+def keys(members: Iterable[Member]) -> Set[str]:
+    """Their keys."""
+    return members.keys if isinstance(members, Written) else frozenset(member.key for member in members)
+
+
+def seqs(members: Iterable[Member]) -> Sequence[int]:
+    """Their places in the outbox."""
+    return members.seqs if isinstance(members, Written) else [member.seq for member in members]
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a provider did with one batch. Every member of it is in exactly one of the first two.
@@ -34,7 +123,7 @@ class Receipt:
     unnamed:  how many of the accepted it refused without saying whom: counted and told, and nobody is taken for refused
     """
 
-    accepted: frozenset[str]
+    accepted: Set[str]
     rejected: Mapping[str, str] = field(default_factory=dict)
     ticket: str | None = None
     unnamed: int = 0
@@ -51,8 +140,9 @@ class Receipt:
 
         unnamed: cut to the accepted, for a provider may count one member under several reasons
         """
-        keys = frozenset(member.key for member in members)
-        if strangers := len(rejected.keys() - keys):
-            raise ValueError(f"{strangers} rejected keys were not in the batch")
-        accepted = keys - rejected.keys()
+        accepted = keys(members)
+        if rejected:
+            if strangers := len(rejected.keys() - accepted):
+                raise ValueError(f"{strangers} rejected keys were not in the batch")
+            accepted = accepted - rejected.keys()
         return cls(accepted, dict(rejected), ticket, min(unnamed, len(accepted)))

@@ -32,8 +32,8 @@ def unsettled(warehouse: Warehouse, table: str, known: Control | None) -> int:
     """How many rows of an interrupted run's outbox may have been sent and are not settled yet."""
     if known is None or known.outbox is None:
         return 0
-    rows = f"select count(*) from {warehouse.table(f'outbox_{table}_{known.outbox}')}"
-    [(count,)] = warehouse.run(f"{rows} where seq >= 0 and seq < {known.mark}")
+    rows = control.rows(warehouse, table, known.outbox)
+    [(count,)] = warehouse.run(f"select count(*) from {rows} o where seq >= 0 and seq < {known.mark}")
     return int(count)
 
 

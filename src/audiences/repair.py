@@ -13,11 +13,12 @@ from audiences import outbox as outboxes
 from audiences import ranges, verdicts
 from audiences.batch import Verdict
 from audiences.book import Book
-from audiences.changes import Changes, Refresh
+from audiences.changes import Changes
 from audiences.connector import Connector
 from audiences.control import Fence
 from audiences.errors import AudienceError, Deferred, DefinitionError, DeliveryError, LeaseLost, Unanswered, UnsafePlan
 from audiences.history import Story
+from audiences.joined import Refresh
 from audiences.lease import Lease
 from audiences.plan import Plan
 from audiences.project import Binding

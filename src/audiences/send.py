@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from audiences.batch import Batch, Sent, Verdict
 from audiences.connector import Connector
 from audiences.errors import AudienceError, BatchRefused, DeliveryError, TooLarge, Unanswered
 from audiences.http import Trace, watching
-from audiences.member import Member, Receipt
+from audiences.member import Member, Receipt, Written, keys, seqs
 
 Parts = Iterable[Sequence[Member]]
 FEWEST = 10  # members; a smaller batch may well be refused to the last one
@@ -71,18 +71,18 @@ class Attempt:
         """Stop. Whom an earlier call for this part, or for one that it is a half of, may have changed is in doubt."""
         self.error = error
         if applied or self.touched or isinstance(error, Unanswered):
-            self.silent += [member.seq for member in part]
+            self.silent += seqs(part)
         if self.touched:
-            self.silent += [member.seq for left in waiting for member in left]
+            self.silent += [seq for left in waiting for seq in seqs(left)]
 
     def sent(self) -> Sent:
         """Verdicts for the rows. After an attempt without an answer, a refusal is a doubt, and the rest is unknown:
         also who has a ticket, for the lost attempt may have begun a job of its own, which nobody could ask for.
         """
         tickets = {} if self.trace.unanswered else self.taken
-        taken = [seq for seqs in tickets.values() for seq in seqs]
+        taken = [seq for places in tickets.values() for seq in places]
         known = {*self.accepted, *self.refused, *self.silent, *taken}
-        rest = [member.seq for member in self.batch.members if member.seq not in known]
+        rest = {*seqs(self.batch.members)} - known if len(known) < len(self.batch.members) else ()
         found = {
             Verdict.OK: ranges.of(self.accepted),
             Verdict.TICKET: ranges.of(taken),
@@ -95,15 +95,15 @@ class Attempt:
             len(self.batch.members),
             self.calls,
             dict(self.refused.values()),
-            {ticket: ranges.of(seqs) for ticket, seqs in tickets.items()},
+            {ticket: ranges.of(places) for ticket, places in tickets.items()},
             self.error,
             self.unnamed,
         )
 
-    def _ready(self) -> list[Member]:
+    def _ready(self) -> Sequence[Member]:
         """The members that can travel; one whose values cannot is refused here."""
-        members = list(self.batch.members)
-        if portable.plain(member.fields for member in members):
+        members = self.batch.members
+        if isinstance(members, Written) or portable.plain(member.fields for member in members):
             return members
         return [each for member in members if (each := self._fitted(member))]
 
@@ -130,7 +130,7 @@ class Attempt:
         self.unnamed += receipt.unnamed
         accepted = self.accepted if receipt.ticket is None else self.taken.setdefault(receipt.ticket, [])
         if not receipt.rejected:
-            accepted += [member.seq for member in part]
+            accepted += seqs(part)
             return
         for member in part:
             if member.key in receipt.rejected:
@@ -138,7 +138,7 @@ class Attempt:
             else:
                 accepted.append(member.seq)
 
-    def _halved(self, part: list[Member], refusal: BatchRefused) -> Iterable[list[Member]]:
+    def _halved(self, part: Sequence[Member], refusal: BatchRefused) -> Parts:
         if len(part) == 1:
             self._refuse(part[0], refusal.reason)
             return ()
@@ -176,7 +176,7 @@ def covering(receipt: object, part: Sequence[Member], tickets: bool = False) -> 
 
     tickets: whether it may leave the verdict to a job whose outcome can be asked for
     """
-    if not (isinstance(receipt, Receipt) and _speaks_of(receipt, {member.key for member in part})):
+    if not (isinstance(receipt, Receipt) and _speaks_of(receipt, keys(part))):
         raise Unanswered(
             "the connector's receipt does not speak of every member of its batch, once each",
             do="return Receipt.of(members, rejected={key: reason})",
@@ -191,8 +191,10 @@ def covering(receipt: object, part: Sequence[Member], tickets: bool = False) -> 
     )
 
 
-def _speaks_of(receipt: Receipt, keys: set[str]) -> bool:
+def _speaks_of(receipt: Receipt, keys: Set[str]) -> bool:
     accepted, rejected = receipt.accepted, receipt.rejected.keys()
+    if accepted is keys and not rejected:
+        return True
     return (accepted | rejected if rejected else accepted) == keys and rejected.isdisjoint(accepted)
 
 

@@ -11,6 +11,7 @@ from audiences.control import Fence
 from audiences.history import Story
 from audiences.lease import Lease
 from audiences.ledger import Settlement
+from audiences.reader import Reader
 from audiences.verdicts import Found
 
 log = structlog.get_logger()
@@ -21,7 +22,7 @@ def open_outbox(held: Lease, fence: Fence, now: str) -> None:
     known = control.read(fence.warehouse, fence.table)
     if known is None or known.outbox is None:
         return
-    reader = outbox.Reader(fence, known.outbox, ())
+    reader = Reader(fence, known.outbox, ())
     found = verdicts.read(held, known.outbox, min(known.mark, reader.total()))
     log.info("sync.recovered", outbox=known.outbox, doubts=sum(hi - lo + 1 for lo, hi in found.doubts))
     _settle(held, Settlement(fence, known.outbox, reader.columns(), now), found)

@@ -32,5 +32,6 @@ def signed(key: bytes, name: str, body: bytes) -> Mapping[str, str]:
     name: the message's `webhook-id`, the same for each attempt
     """
     now = str(int(time.time()))
-    mac = hmac.digest(key, f"{name}.{now}.".encode() + body, "sha256")
-    return {"webhook-timestamp": now, "webhook-signature": f"v1,{base64.b64encode(mac).decode()}"}
+    mac = hmac.new(key, f"{name}.{now}.".encode(), "sha256")
+    mac.update(body)  # other threads run meanwhile, as they do not beside hmac.digest
+    return {"webhook-timestamp": now, "webhook-signature": f"v1,{base64.b64encode(mac.digest()).decode()}"}

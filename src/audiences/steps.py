@@ -33,6 +33,7 @@ from audiences.dispatch import Dispatch
 from audiences.errors import AudienceError, LeaseLost, StaleSource
 from audiences.lease import Lease
 from audiences.project import Binding
+from audiences.reader import Reader
 from audiences.repair import Repair
 from audiences.terms import Terms
 from audiences.theirs import flush, theirs
@@ -98,7 +99,7 @@ class Steps:
         """Settle what an interrupted run left open, after its lists show what they took in."""
         known = control.read(fence.warehouse, fence.table)
         if known and known.outbox is not None:
-            flush(connector, outbox.Reader(fence, known.outbox, ()).lists())
+            flush(connector, Reader(fence, known.outbox, ()).lists())
         settle.open_outbox(held, fence, self._now())
         outbox.sweep(fence)
 
@@ -187,7 +188,7 @@ class Steps:
         fence.update("rule = :rule", rule=None if changes.known.wide else terms.rule)
 
     def _deliver(self, held: Lease, fence: Fence, connector: Connector, terms: Terms) -> None:
-        reader = outbox.Reader(fence, fence.epoch, list(terms.send))
+        reader = Reader(fence, fence.epoch, list(terms.send))
         if not reader.total():
             outbox.drop(fence, fence.epoch)
             flush(connector, [terms.list_id])  # a run under another name may have been cut off before it did

@@ -24,6 +24,7 @@ class Terms:
     identity: the fields that make up an identifier, and their forms; none: the key
     list_id:  the list at the destination
     fewest:   members below which the provider does not use a list
+    kinds:    the types of the columns that make up an identifier, or of those of the key
     consents: fields that must be granted, or the member is sent nothing
     judged_within: the longest that a batch with a ticket waits for its verdict; none: there are no tickets
     lifetime: after which the provider forgets a member who is not sent again; None: never
@@ -42,13 +43,16 @@ class Terms:
     apart: timedelta = timedelta(0)
     consents: Sequence[str] = ()
     fewest: int = 0
+    kinds: Sequence[str] = ()
 
     @property
     def rule(self) -> str:
-        """What equal idents rest on. While a ledger was written by this rule, equal sent columns have equal idents."""
-        return json.dumps(
-            {"list": self.list_id, "identity": [[name, str(form)] for name, form in self.identity.items()]}
-        )
+        """What idents rest on. While a ledger was written by this rule, each is made of what was sent with it.
+
+        The types count, for a value that becomes another's has another text: '007' is 7.
+        """
+        identity = [[name, str(form)] for name, form in self.identity.items()]
+        return json.dumps({"list": self.list_id, "identity": identity, "kinds": [*self.kinds]})
 
     @property
     def labelled(self) -> bool:

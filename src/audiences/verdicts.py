@@ -80,9 +80,13 @@ def record(
 
     One transaction.
     """
+    by: dict[tuple[Verdict, str | None], list[Range]] = {}
+    for said, span, ticket in found:
+        by.setdefault((said, ticket), []).append(span)
     with held.begin() as connection:
-        for said, (lo, hi), ticket in found:
-            _record(connection, held.sync, outbox, said, lo, hi, ticket)
+        for (said, ticket), spans in by.items():
+            for lo, hi in ranges.joined(spans):
+                _record(connection, held.sync, outbox, said, lo, hi, ticket)
         for key, reason in reasons.items():
             _explain(connection, held.sync, key, reason)
         if intent is not None:

@@ -27,6 +27,7 @@ COUNTS = (
     "waiting",  # refused before, unchanged, not yet due
     "unknown",  # claims in doubt that only read-back or a person can resolve
     "pending",  # members who wait for the provider's verdict
+    "astray",  # claims whose identifier is not what was sent makes by today's rule, of those that differ
     "unconsented",  # members without a consent that is asked for, who are none of the nameless
 )
 KEY = 'r."key"'  # not `"key"` alone: inside of an `exists` that would be another's
@@ -56,14 +57,15 @@ class Whole:
         """What an outbox row carries: the fields sent now, then those sent once, which a removal may need."""
         return [*self.terms.send, *(name for name in fields(self.known.columns) if name not in self.terms.send)]
 
-    def first(self, whole: bool = False) -> str:
+    def first(self, whole: bool = False, numbered: bool = True) -> str:
         """The short form for a ledger that holds nobody: all are new, in any order; nothing is joined or sorted.
 
-        whole: with the rows that cannot be sent
+        whole: with the rows that cannot be sent; numbered: with `seq`
         """
+        number = "row_number() over () - 1 as seq, " if numbered else ""
         fit = f"{KEY} is not null and {self._ident('r')} is not null{self._once(KEY)}"
         return f"""with r as ({self._rows()}){", " + REPEATED if self.repeated else ""}
-select row_number() over () - 1 as seq, 'upsert' as verb, "key", {self._ident("r")} as ident, {self._list} as list,
+select {number}'upsert' as verb, "key", {self._ident("r")} as ident, {self._list} as list,
   false as had, false as again, {self._each("c{i} as {sent}")}
 from r where {"true" if whole else fit}"""
 
@@ -80,7 +82,7 @@ from r where {"true" if whole else fit}"""
         return f"""with r as ({rows}){", " + REPEATED if self.repeated else ""}
 select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self._repeated_keys()},
   count(case when {once} and {willing} then 1 end) - {named}, {named},
-  0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end){self._filled()}
+  0, 0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end){self._filled()}
 from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
 
     @property

@@ -85,7 +85,7 @@ def passing(answer: httpx.Response) -> bool:
 
 def quotas(answer: httpx.Response, now: Callable[[], datetime]) -> Iterator[Left | Window]:
     """What an answer's headers tell of the calls that it leaves. What cannot be read tells nothing."""
-    headers = answer.headers
+    headers = dict(answer.headers)  # by names in small letters; httpx goes through all of them for each that is asked
     for counted, reset in COUNTED:
         calls, when = _number(headers.get(counted)), _number(headers.get(reset))
         if calls is not None and when is not None:

@@ -5,10 +5,11 @@ Where it is only read, as a `source`, our tables are in a file of the worker's o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -47,6 +48,7 @@ class Warehouse:
     catalogue: Catalogue = field(init=False)
     label: str = field(default="", init=False)  # what stands before each statement now, as a comment
     most: timedelta | None = field(default=None, init=False)  # what a statement may take now
+    reading: Lock = field(default_factory=Lock, init=False)  # held while the second connection asks
 
     def __post_init__(self) -> None:
         self.words = (Ledger if self.source else spoken(self.url))(self.url, self.schema)
@@ -75,8 +77,8 @@ class Warehouse:
         self.engine.dispose()
 
     def relieve(self) -> None:
-        """Let go of memory that the engine keeps unasked."""
-        with self._in_words():
+        """Let go of memory that the engine keeps unasked. Not while it reads: it may have too little for a moment."""
+        with self._in_words(), self.reading:
             self.words.relieve(self.connection)
 
     def table(self, name: str) -> str:
@@ -100,7 +102,6 @@ class Warehouse:
 
     def described(self, select: str) -> dict[str, str]:
         """Column -> type that an audience's SELECT would return; the engine plans it and runs nothing.
-
         An array's ends with a bracket.
         """
         if self.source:
@@ -127,7 +128,6 @@ class Warehouse:
 
     def land(self, table: str, select: str, types: Mapping[str, str], made: Mapping[str, Made] = NOTHING) -> None:
         """Make a temporary table, quoted, of these columns of an audience's rows. Nothing else leaves the source.
-
         made: of a source, by their names, columns that are made on the way
         """
         if self.source is None:
@@ -145,9 +145,8 @@ class Warehouse:
 
     @contextmanager
     def labelled(self, label: str) -> Iterator[None]:
-        """Have each statement of this block begin with a comment, so that its cost is found in the engine's own lists.
-
-        It comes first, for those cut a long statement off. label: names and ids of ours; no person, no value of a row
+        """Have each statement of this block begin with a comment, by which its cost is found in the engine's own lists;
+        those cut a long one off at its end. label: names and ids of ours; no person, no value of a row
         """
         before, self.label = self.label, f"/* audiences: {label} */ "
         try:
@@ -161,22 +160,15 @@ class Warehouse:
     @contextmanager
     def bounded(self, most: timedelta | None, size: int | None = None) -> Iterator[None]:
         """Have each statement of this block broken off where it takes longer, or reads more bytes. None: as it likes.
-
         Raises WarehouseError where it has, with the way out.
         """
         usual, outer = self.source, self.most
-        before, after = self.words.bounding(most) if most and not usual else ("", "")
-        if before:
-            self._native(before)
         self.source, self.most = usual and usual.bounded(most, size), outer if usual else most or outer
         try:
-            with overdue(most):
+            with self.around(self.words.bounding(most) if most and not usual else ("", "")), overdue(most):
                 yield
         finally:
             self.source, self.most = usual, outer
-            with suppress(WarehouseError):  # a connection that broke has no time-out either
-                if after:
-                    self._native(after)
 
     def index(self, table: str, column: str) -> None:
         """Let a new table, quoted, be read by ranges of a column."""
@@ -191,20 +183,32 @@ class Warehouse:
         return int(self._bound(self._said(sql), **values).rowcount)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Have each statement of this block raise Conflict where another worker's transaction is in the way."""
-        before, after = self.words.impatient()
+    def around(self, statements: tuple[str, str]) -> Iterator[None]:
+        """Run one of these, in the engine's own SQL, before this block and the other after it; an empty one is none."""
+        before, after = statements
         if before:
             self._native(before)
         try:
             yield
         finally:
-            if after:
-                self._native(after)
+            with suppress(WarehouseError):  # a connection that broke has no settings either
+                if after:
+                    self._native(after)
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """Run SQL that may hold an audience's text: nothing in it is taken for a parameter. Plain tuples."""
         return self._native(self._said(sql))
+
+    @contextmanager
+    def beside(self) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+        """What asks for rows as `run` does, over a connection of its own: for one thread beside this one's."""
+        with self._in_words(), self.words.beside(self.connection) as ask:
+
+            def asked(sql: str) -> list[tuple[Any, ...]]:
+                with self.reading:
+                    return ask(sql)
+
+            yield asked
 
     def _said(self, sql: str) -> str:
         *before, last = self.words.said(sql)
@@ -225,7 +229,6 @@ class Warehouse:
     @contextmanager
     def transaction(self, snapshot: bool = False) -> Iterator[None]:
         """All or nothing. Raises Conflict where another worker got there first.
-
         snapshot: whether all its statements must see the data of one moment
         """
         self._native(self.words.snapshot if snapshot else self.words.begin)
@@ -233,12 +236,9 @@ class Warehouse:
             yield
             self._native("commit")
         except BaseException:
-            self._give_up()
+            with suppress(DBAPIError):  # DuckDB ends the transaction by itself where a commit fails
+                self.connection.exec_driver_sql("rollback")
             raise
-
-    def _give_up(self) -> None:
-        with suppress(DBAPIError):  # DuckDB ends the transaction by itself where a commit fails
-            self.connection.exec_driver_sql("rollback")
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:

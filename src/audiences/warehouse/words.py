@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -91,7 +91,9 @@ class Words(ABC):
     begin: ClassVar[str] = "begin transaction"
     snapshot: ClassVar[str] = "begin transaction"  # all statements of it see the data of one moment
     lands: ClassVar[bool] = False  # whether an audience is written down before anything else is asked of it
+    streams: ClassVar[bool] = False  # whether rows that are both grouped and counted are not written down for that
     locks: ClassVar[bool] = False  # whether a write that has waited for another may not see what that one wrote
+    numbers: ClassVar[bool] = False  # whether each row of a table has its place in it, from 0 up, as its `rowid`
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
     spelled: ClassVar[re.Pattern[str]]  # types whose text has one form only
 
@@ -174,8 +176,25 @@ class Words(ABC):
         return nullcontext()
 
     def impatient(self) -> tuple[str, str]:
-        """Statements before and after one that must not wait for another worker."""
+        """Statements before and after one that raises Conflict where another worker's transaction is in the way."""
         return "", ""
+
+    def written(self, key: str, ident: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str, str] | None:
+        """JSON of a member as text, `{"key": …, "fields": {…}}`; whether it is JSON; and a whole number for the ident,
+        of equal ones the same and of hardly any others: SQL expressions over a row.
+
+        None where the engine does not write all of it just as `portable` and Python would.
+        fields: destination field -> column, type
+        """
+        return None
+
+    @contextmanager
+    def beside(self, connection: Connection) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+        """What asks over a second connection, in one other thread, while the first is busy."""
+        with connection.engine.connect() as other:
+            self.greet(other)
+            asked = other.execution_options(no_parameters=True)
+            yield lambda sql: list(asked.exec_driver_sql(sql).cursor.fetchall())
 
     def key(self, columns: Sequence[str], types: Mapping[str, str]) -> tuple[str, str]:
         """The key of a row `q` as an expression, and its type: a column, or several as one text, a JSON array.
