@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
-from audiences import compare, control, ledger, outbox
+from audiences import compare, control, outbox, tables
 from audiences.audience import Sync
 from audiences.control import Control, Fence
 from audiences.identity import Form
@@ -105,7 +105,7 @@ def fence(request):
 def empty(warehouse):
     warehouse.run("create table people (id bigint, email varchar, nps integer)")
     control.create(warehouse, SYNC.name, SYNC.table)
-    ledger.create(warehouse, TERMS, warehouse.described(QUERY))
+    tables.create(warehouse, TERMS, warehouse.described(QUERY))
     return Fence(warehouse, SYNC.name, SYNC.table, 7)
 
 

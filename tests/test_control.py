@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event
 
-from audiences import control, ledger, outbox, pending
+from audiences import control, outbox, pending, tables
 from audiences.batch import Verdict
 from audiences.control import Control
 from audiences.errors import LeaseLost, WarehouseError
@@ -40,9 +40,9 @@ def url(tmp_path, engine):
 def begun(warehouse):
     """The tables of a sync, and a ledger of two."""
     control.create(warehouse, NAME, TABLE)
-    ledger.create(warehouse, TERMS, warehouse.described("select id, email from people"))
+    tables.create(warehouse, TERMS, warehouse.described("select id, email from people"))
     pending.create(warehouse, TABLE)
-    ledger.beside(warehouse, "unknown", TABLE, "had boolean")
+    tables.beside(warehouse, "unknown", TABLE, "had boolean")
     for key, email in ((1, "old@x"), (3, "c@x")):
         warehouse.run(
             f"insert into {warehouse.table('ledger_' + TABLE)}"

@@ -53,7 +53,7 @@ FLOORS: tuple[set[str], ...] = (
         "terms",
         "tracking",
     },
-    {"claims", "whole"},
+    {"claims", "tables", "whole"},
     {"joined"},
     {"__init__", "account", "changes", "definition", "send", "verdicts"},
     {"deliver", "history", "ledger", "outbox", "project", "theirs"},

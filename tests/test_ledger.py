@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
-from audiences import control, ledger, outbox
+from audiences import control, outbox, tables
 from audiences.batch import Verdict
 from audiences.compare import moment
 from audiences.errors import WarehouseError
@@ -32,7 +34,7 @@ class Books:
     def __init__(self, warehouse):
         self.warehouse, self.fence, self.hour = warehouse, None, 0
         control.create(warehouse, NAME, TABLE)
-        ledger.create(warehouse, TERMS, types(warehouse))
+        tables.create(warehouse, TERMS, types(warehouse))
 
     def holds(self, *claims):
         """Let the ledger hold these: (key, address, score, sure), on the list L unless a fifth value says otherwise."""
@@ -64,7 +66,7 @@ class Books:
 
     def keeps(self, kind, own):
         """Let rows wait beside the ledger: `unknown` what became of them, or `pending` a verdict."""
-        ledger.beside(self.warehouse, kind, TABLE, own)
+        tables.beside(self.warehouse, kind, TABLE, own)
 
     def said(self, outbox, *places, delivered):
         """Someone says what became of these rows in doubt."""
@@ -127,6 +129,35 @@ def test_what_is_acknowledged(books):
     books.settled(mark=5, ok=[(0, 4)])
 
     assert books.claims() == {(1, "a@x", 9, True), (5, "r@x", 1, True), (6, "n@x", 1, True)}
+
+
+def test_one_settlement_applies_a_row_once(books):
+    """
+    At each checkpoint it is told of all that is acknowledged so far, and takes what has come since the last.
+    """
+    books.outbox(*(("upsert", key, f"p{key}@x", key) for key in range(4)))
+    settlement = books.settlement()
+    settlement.acknowledged(Found(4, {Verdict.OK: ((0, 0), (2, 2))}))
+    books.warehouse.run(f"update {books.table('ledger')} set sent_nps = 9")
+    settlement.acknowledged(Found(4, {Verdict.OK: ((0, 3),)}))
+
+    assert {(key, nps) for key, _, nps, _ in books.claims()} == {(0, 9), (1, 1), (2, 9), (3, 3)}
+
+
+def test_a_first_load_looks_for_nothing_to_replace(books):
+    """
+    It writes claims where there were none, a chunk after the other; to look through those that it has just written
+    takes as long as to write them.
+    """
+    said = []
+    event.listen(books.warehouse.engine, "before_cursor_execute", lambda *words: said.append(words[2]))
+    books.outbox(*(("upsert", key, f"p{key}@x", key) for key in range(4)))
+    first = replace(books.settlement(), leaves=False, first=True)
+    first.acknowledged(Found(2, {Verdict.OK: ((0, 1),)}))
+    first.whole(Found(4, {Verdict.OK: ((0, 3),)}))
+
+    assert {key for key, *_ in books.claims()} == {0, 1, 2, 3}
+    assert not [each for each in said if "delete" in each.lower() and f"ledger_{TABLE}" in each]
 
 
 def test_an_identifier_of_another_list_is_another(books):
@@ -387,7 +418,7 @@ def test_a_ledger_only_gains_columns(books, holder):
     before = books.warehouse.columns(f"ledger_{TABLE}")
     changed = Terms(TABLE, ("id",), {"email": "email", "plan": "plan"}, {"email": Form.CASELESS}, "L")
     now = types(books.warehouse, "'a' as id, 1 as email, 'a' as plan")
-    ledger.create(books.warehouse, changed, now)
+    tables.create(books.warehouse, changed, now)
     sent = {"sent_email": now["email"], "sent_plan": now["plan"]}
 
     _, key = books.warehouse.words.key(("id",), now)
@@ -404,10 +435,10 @@ def test_a_key_that_cannot_be_read_as_its_new_type(books):
     """
     A ledger whose keys cannot be what they are to be now is left as it is, and the error shows none of them.
     """
-    ledger.create(books.warehouse, TERMS, types(books.warehouse, "'a' as id, 'a@x' as email, 1 as nps"))
+    tables.create(books.warehouse, TERMS, types(books.warehouse, "'a' as id, 'a@x' as email, 1 as nps"))
     books.warehouse.run(f"insert into {books.table('ledger')} (\"key\") values ('ada')")
 
     with pytest.raises(WarehouseError) as refused:
-        ledger.create(books.warehouse, TERMS, types(books.warehouse))
+        tables.create(books.warehouse, TERMS, types(books.warehouse))
     assert "ada" not in str(refused.value)
     assert [*books.warehouse.run(f'select "key" from {books.table("ledger")}')] == [("ada",)]

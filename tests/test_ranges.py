@@ -52,6 +52,16 @@ def test_what_is_missing_below(found, below):
     assert ranges.joined(missing) == missing
 
 
+@given(spans, spans)
+def test_what_is_left_without_others(found, others):
+    """
+    The places that only the first have, in order.
+    """
+    left = ranges.without(ranges.joined(found), others)
+
+    assert listed(left) == sorted(named(found) - named(others))
+
+
 @given(spans, st.integers(1, 5), st.integers(1, 20))
 def test_chunks_hold_all(found, size, rows):
     """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiences import control, ledger
+from audiences import control, tables
 from audiences.control import Fence
 from audiences.errors import LeaseLost
 from engines import ReadOnly
@@ -136,7 +136,7 @@ def fence(server):
     with engine.warehouse(engine.alone()) as warehouse:
         warehouse.run("create table people (id bigint, email varchar, nps integer)")
         control.create(warehouse, SYNC.name, SYNC.table)
-        ledger.create(warehouse, TERMS, warehouse.described(QUERY))
+        tables.create(warehouse, TERMS, warehouse.described(QUERY))
         yield Fence(warehouse, SYNC.name, SYNC.table, 7)
 
 

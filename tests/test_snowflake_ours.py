@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
 from sqlglot import exp, parse_one
 
-from audiences import control, ledger, outbox
+from audiences import control, outbox, tables
 from audiences.control import Fence
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.history import Story
@@ -58,7 +58,7 @@ def _plans():
     with Warehouse(make_url("duckdb:///:memory:"), "audience_sync") as warehouse:
         warehouse.run("create table people (id bigint, email varchar, nps integer)")
         control.create(warehouse, SYNC.name, SYNC.table)
-        ledger.create(warehouse, TERMS, warehouse.described(QUERY))
+        tables.create(warehouse, TERMS, warehouse.described(QUERY))
         fence = Fence(warehouse, SYNC.name, SYNC.table, 7)
         for mode, repeatable, mortal in (("mirror", True, True), ("mirror", False, False), ("add", True, False)):
             case = Case(PEOPLE, CLAIMS, REFUSALS, mode=mode, repeatable=repeatable, mortal=mortal)

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from audiences import control, ledger
+from audiences import control, tables
 from audiences.control import Fence
 from audiences.warehouse import Warehouse
 from engines import DuckDB
@@ -57,7 +57,7 @@ def fence():
     with Warehouse(DuckDB().alone(), "audience_sync") as warehouse:
         warehouse.run("create table people (id bigint, email varchar, nps integer)")
         control.create(warehouse, SYNC.name, SYNC.table)
-        ledger.create(warehouse, TERMS, warehouse.described(QUERY))
+        tables.create(warehouse, TERMS, warehouse.described(QUERY))
         yield Fence(warehouse, SYNC.name, SYNC.table, 7)
 
 

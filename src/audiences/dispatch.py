@@ -7,13 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from audiences import compare, lease, ledger, ranges, settle, verdicts
+from audiences import compare, lease, ranges, settle, verdicts
 from audiences.batch import Verdict
 from audiences.book import Book
 from audiences.connector import Connector
 from audiences.deliver import Delivery
 from audiences.errors import LeaseLost
 from audiences.lease import Lease
+from audiences.ledger import Settlement
 from audiences.project import Binding
 from audiences.reader import Reader
 from audiences.repair import Repair
@@ -58,9 +59,9 @@ class Dispatch:
         fence, total, phases = self.reader.fence, self.reader.total(), self.reader.phases()
         now = compare.moment(self.worker.now())
         leaves = any(phase.verb != "upsert" for phase in phases)
-        settlement = ledger.Settlement(fence, fence.epoch, self.reader.columns(), now, leaves=leaves)
-        shown = partial(flush, self.connector, self.reader.lists(phases))
         [(claims,)] = fence.warehouse.run(f"select count(*) from {self._ledger}")
+        settlement = Settlement(fence, fence.epoch, self.reader.columns(), now, leaves=leaves, first=not claims)
+        shown = partial(flush, self.connector, self.reader.lists(phases))
         book = Book(fence, self.held, self.reader, phases, settlement, shown, self.connector.limits.batch)
         done = partial(self.worker.told, self.binding.sync.name)
         delivery = Delivery(book, self.connector, self.worker.stop, lambda rows: done(rows, total))

@@ -32,7 +32,6 @@ def keep(warehouse: Warehouse, table: str, wanted: bool) -> None:
     name, known = warehouse.table(f"history_{table}"), warehouse.columns(f"history_{table}")
     if wanted and not known:
         warehouse.run(f"create table if not exists {name} ({COLUMNS})")
-        warehouse.index(name, "outbox, seq")
     elif known and not wanted:
         warehouse.run(f"drop table {name}")
 
@@ -115,13 +114,18 @@ class Story:
         """
         if not self.fence.warehouse.columns(f"history_{self.fence.table}"):
             return
+        # Only a settlement that was broken off has left some, and to look for each of them is dear.
+        [(some,)] = self.fence.warehouse.run(
+            f"select exists (select 1 from {self._table} where outbox = {self.outbox})"
+        )
         pending = ranges.joined(span for spans in found.tickets.values() for span in spans)
         for answer, spans in ((ACCEPTED, found.of(Verdict.OK)), (PENDING, pending), (UNKNOWN, found.silent)):
             for chunk in ranges.chunks(spans):
                 self.fence.warehouse.relieve()
-                self._insert([(lo, hi, answer) for lo, hi in chunk])
+                self._insert([(lo, hi, answer) for lo, hi in chunk], some)
         for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT), rows=FEW):
-            self._insert(list(self._refused(chunk, reasons)))
+            self._insert(list(self._refused(chunk, reasons)), some)
+        self.fence.warehouse.index(self._table, "outbox, seq")  # once it holds something: that is faster
 
     def amend(self, told: Sequence[Answer]) -> None:
         """Let rows of a closed outbox have another answer, for it came later."""
@@ -161,13 +165,12 @@ class Story:
     def _source(self) -> str:
         return self.fence.rows(self.outbox)
 
-    def _insert(self, told: Sequence[Answer]) -> None:
+    def _insert(self, told: Sequence[Answer], some: bool) -> None:
+        """Some: whether rows of this outbox may stand there already."""
         run = "null" if self.run is None else literal(self.run)
         here = f"outbox = {self.outbox} and seq between {told[0][0]} and {told[-1][1]}"
+        new = f"o.seq not in (select seq from {self._table} where {here})" if some else "true"
         with self.fence.transaction(self.outbox):
-            # Only a settlement that was broken off has left some, and to look for each of them is dear.
-            [(some,)] = self.fence.warehouse.run(f"select exists (select 1 from {self._table} where {here})")
-            new = f"o.seq not in (select seq from {self._table} where {here})" if some else "true"
             self.fence.warehouse.run(
                 f'insert into {self._table} select {self.outbox}, o.seq, cast(o."key" as varchar),'
                 f" case when o.verb <> 'upsert' then o.verb when o.had then 'update' else 'add' end,"

@@ -5,67 +5,19 @@ Each statement names its outbox and carries the fence, may be repeated, and chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from audiences import ranges
 from audiences.batch import Verdict
 from audiences.changes import UPSERT, VERB, same
 from audiences.control import Fence
 from audiences.ranges import Range
-from audiences.terms import SENT, Terms, fields, sent
 from audiences.verdicts import Found
-from audiences.warehouse import Warehouse, literal
+from audiences.warehouse import literal
 
 FREE = "verb = 'release'"
 BACKOFF = "case {attempts} when 1 then 1 when 2 then 4 when 3 then 16 when 4 then 64 else 168 end"  # hours
-
-
-def create(warehouse: Warehouse, terms: Terms, types: Mapping[str, str]) -> None:
-    """Make a sync's ledger and refused tables, or bring their columns up to what is sent now.
-
-    A ledger only gains columns; a column whose type changed is cast, and what cannot be cast is sent again.
-    Done before a run's own transactions: DuckDB refuses it beside them.
-    """
-    own = {"ledger": "sure boolean, outbox bigint", "refused": "attempts bigint, retry_at timestamp, outbox bigint"}
-    _, key = warehouse.words.key(terms.key, types)
-    for kind, columns in own.items():
-        name = f"{kind}_{terms.table}"
-        if not (known := warehouse.columns(name)):
-            columns = f'"key" {key}, ident varchar, list varchar, {columns}, "at" timestamp'
-            warehouse.run(f"create table {warehouse.table(name)} ({columns})")
-            warehouse.index(warehouse.table(name), '"key"')
-            known = warehouse.columns(name)
-        if known["key"] != key:
-            change = f'alter column "key" type {key} using cast("key" as {key})'
-            warehouse.run(f"alter table {warehouse.table(name)} {change}")
-        for field, column in terms.send.items():
-            fit(warehouse, name, field, types[column], known.get(SENT + field))
-
-
-def fit(warehouse: Warehouse, table: str, field: str, wanted: str, known: str | None) -> None:
-    """Let one of our tables have the column of a sent field, of the type `wanted`; known: the type that it has now."""
-    name, column = warehouse.table(table), sent(field)
-    if known is None:
-        warehouse.run(f"alter table {name} add column {column} {wanted}")
-    elif known != wanted:
-        fitted = warehouse.words.fitted(column, wanted)
-        warehouse.run(f"alter table {name} alter column {column} type {wanted} using {fitted}")
-
-
-def beside(warehouse: Warehouse, kind: str, table: str, own: str) -> None:
-    """Make a table that keeps rows of outboxes beside a sync's ledger, or bring its columns up to the ledger's.
-
-    own: the columns that only this kind has, as SQL
-    """
-    claims, name = warehouse.columns(f"ledger_{table}"), f"{kind}_{table}"
-    warehouse.run(
-        f"create table if not exists {warehouse.table(name)} ({own}, outbox bigint, seq bigint, verb varchar,"
-        f' "key" {claims["key"]}, ident varchar, list varchar, "at" timestamp)'
-    )
-    known = warehouse.columns(name)
-    for field in fields(claims):
-        fit(warehouse, name, field, claims[SENT + field], known.get(SENT + field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +27,8 @@ class Settlement:
     columns: the outbox's sent columns, quoted; now: the moment, as an SQL literal
     judged:  rows of a closed outbox, as SQL, that are settled by what became of them: of a ticket, or in doubt
     leaves:  whether a row may be no upsert: to look for the claims of the others takes a pass over the ledger
+    first:   whether its sync had no claim when this began, so that there is none to be replaced
+    settled: what this has applied already; once is enough, while the run goes on
     """
 
     fence: Fence
@@ -83,16 +37,23 @@ class Settlement:
     now: str
     judged: str = ""
     leaves: bool = True
+    first: bool = False
+    settled: list[Range] = field(default_factory=list, init=False)
 
     def acknowledged(self, found: Found) -> None:
         """What is known to be done, and what was refused. May be called while delivery goes on.
 
         A transaction a chunk, because each may be repeated, and one for a million rows would hold them all in memory.
         """
-        for chunk in ranges.chunks(found.of(Verdict.OK)):
+        if not self.first:
+            self._index()
+        for chunk in ranges.chunks(ranges.without(found.of(Verdict.OK), self.settled)):
             self.fence.warehouse.relieve()
             with self.fence.transaction(self._open):
                 self._applied(self._rows(chunk))
+            self.settled.extend(chunk)
+        if self.first:
+            self._index()
         for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT)):
             with self.fence.transaction(self._open):
                 self._refused(self._rows(chunk))
@@ -117,6 +78,10 @@ class Settlement:
                 settled(rows)
                 unknown = self._table("unknown")
                 self._change(f"delete from {unknown} u using {rows} o where u.outbox = o.outbox and u.seq = o.seq")
+
+    def _index(self) -> None:
+        """Let the ledger be read by its key: at its first load afterwards, which takes two thirds of the time."""
+        self.fence.warehouse.index(self._table("ledger"), '"key"')
 
     @property
     def _open(self) -> int | None:
@@ -154,7 +119,8 @@ class Settlement:
         )
         columns = "".join(f", {name}" for name in self.columns)
         own = f"(select * from {rows} where {UPSERT} or {FREE})"
-        self._change(f"delete from {ledger} l using {own} o where {same('l')}")
+        if not self.first:
+            self._change(f"delete from {ledger} l using {own} o where {same('l')}")
         self._change(
             f'insert into {ledger} ("key", ident, list, sure, outbox, "at"{columns})'
             f' select "key", ident, list, true, {self.outbox}, {self.now}{columns} from {ups}'

@@ -37,7 +37,7 @@ def fill(fence: Fence, changes: Changes, sync: Sync) -> Plan:
     if once_more := _once_more(changes, _counts(row)):
         return fill(fence, once_more, sync)
     warehouse.index(name, "seq")
-    for statement in warehouse.words.weighed(name):
+    for statement in () if changes.known.empty else warehouse.words.weighed(name):
         warehouse.run(statement)
     return _plan(sync, changes, row)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from audiences import history, ledger, mask, portable, ranges
+from audiences import history, mask, portable, ranges, tables
 from audiences.batch import Verdict
 from audiences.connector import Connector
 from audiences.control import Fence
@@ -25,7 +25,7 @@ from audiences.warehouse import Warehouse, literal
 
 def create(warehouse: Warehouse, table: str) -> None:
     """Make a sync's pending table, or bring its columns up to those of its ledger."""
-    ledger.beside(warehouse, "pending", table, "ticket varchar")
+    tables.beside(warehouse, "pending", table, "ticket varchar")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ def missing(ranges: Iterable[Range], below: int) -> list[Range]:
     return [*out, (start, below - 1)] if start < below else out
 
 
+def without(ranges: Iterable[Range], others: Sequence[Range]) -> list[Range]:
+    """The places of these ranges that none of the others holds."""
+    return [(max(lo, start), min(hi, end)) for lo, hi in ranges for start, end in missing(others, hi + 1) if end >= lo]
+
+
 def chunks(ranges: Iterable[Range], size: int = 500, rows: int = ROWS) -> Iterator[list[Range]]:
     """As many as one statement carries, in order: at most `size` ranges and `rows` places. A longer range is cut.
 

@@ -15,13 +15,13 @@ from audiences import (
     history,
     http,
     lease,
-    ledger,
     outbox,
     pending,
     rename,
     repair,
     runs,
     settle,
+    tables,
     unknown,
     verdicts,
 )
@@ -147,7 +147,7 @@ class Steps:
         control.alone(fence.warehouse, sync, list_id)
         self.asked = compare.asked(fence.warehouse, self.audience, self.binding, self.source, self.types)
         terms = compare.terms(self.audience, self.binding, self.asked, list_id)
-        ledger.create(fence.warehouse, terms, self.asked.types)
+        tables.create(fence.warehouse, terms, self.asked.types)
         if terms.judged_within:
             pending.create(fence.warehouse, terms.table)
         unknown.keep(fence.warehouse, terms)

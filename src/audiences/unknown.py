@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audiences import identity, ledger, ranges
+from audiences import identity, ranges, tables
 from audiences.connector import Connector
 from audiences.control import Fence
 from audiences.errors import DefinitionError
@@ -51,7 +51,7 @@ def keep(warehouse: Warehouse, terms: Terms) -> None:
         if known:
             warehouse.run(f"drop table {table}")
         return
-    ledger.beside(warehouse, "unknown", terms.table, "had boolean")
+    tables.beside(warehouse, "unknown", terms.table, "had boolean")
     if not known:
         claims = warehouse.table(f"ledger_{terms.table}")
         columns = "".join(f", {sent(field)}" for field in fields(warehouse.columns(f"ledger_{terms.table}")))

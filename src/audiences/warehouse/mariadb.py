@@ -119,7 +119,7 @@ class MariaDB(Words):
         """Each batch would read the whole table. Who leaves is looked up by the identifier, beside the key."""
         name, columns = table.replace('"', "`"), [column.replace('"', "`")]
         columns += ["ident"] if column == '"key"' else []
-        return [f"create index audiences_{n} on {name} ({each})" for n, each in enumerate(columns)]
+        return [f"create index if not exists audiences_{n} on {name} ({each})" for n, each in enumerate(columns)]
 
     def impatient(self) -> tuple[str, str]:
         """It would wait for as long as the other transaction is open."""

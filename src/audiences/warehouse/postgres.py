@@ -129,7 +129,8 @@ class Postgres(Words):
         """Each batch would read the whole table. It is not analysed: one without rows is planned for as empty,
         and a statement that fills it then reads, for each row, all that it has written so far.
         """
-        return (f"create index on {table} ({column})",)
+        missing = f"not exists (select from pg_catalog.pg_index where indrelid = to_regclass({literal(table)}))"
+        return (f"do $$ begin if {missing} then create index on {table} ({column}); end if; end $$",)
 
     def weighed(self, table: str) -> Sequence[str]:
         """One that was never analysed is planned for as a small one."""
@@ -165,7 +166,7 @@ def _json(column: str, type_: str) -> tuple[str, str] | None:
     if PLAIN.fullmatch(type_):
         return f"coalesce({said}, 'null')", ""
     if type_ == "double precision":
-        point = f"case when strpos({said}, '.') + strpos({said}, 'e') = 0 then '.0' else '' end"
+        point = f"case when {column} = trunc({column}) and abs({column}) < 1e15 then '.0' else '' end"
         return f"coalesce({said} || {point}, 'null')", finite
     if NUMERIC.fullmatch(type_):
         few = f"length(ltrim(translate({said}, '-.', ''), '0')) <= 15"

@@ -132,7 +132,7 @@ class SQLite(Words):
     def indexed(self, table: str, column: str) -> Sequence[str]:
         """Each batch would read the whole table."""
         schema, _, name = table.partition(".")
-        return (f"create index {schema}.{quoted(f'by_{name}')} on {name} ({column})",)
+        return (f"create index if not exists {schema}.{quoted(f'by_{name}')} on {name} ({column})",)
 
     def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
         """It has no time-out of its own."""

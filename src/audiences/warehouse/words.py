@@ -157,7 +157,7 @@ class Words(ABC):
         return f"q.{quoted(column)}"
 
     def indexed(self, table: str, column: str) -> Sequence[str]:
-        """Statements after which a new table is read fast by ranges of `column`."""
+        """Statements after which a table of ours is read fast by ranges of `column`, if it was not before."""
         return ()
 
     def weighed(self, table: str) -> Sequence[str]:
