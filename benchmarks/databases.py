@@ -5,7 +5,9 @@ python databases.py SERVER NAME       make a database anew, empty
 python databases.py SERVER NAME LIKE  make it anew, with all that another holds
 python databases.py SERVER --drop     leave none behind
 
-The server is the tests' own, which does not write for a power cut (fsync = off).
+The server is the tests' own, which does not write for a power cut (fsync = off), with the memory of a small warehouse:
+PostgreSQL's manual has shared_buffers begin at a quarter of the machine's
+(https://www.postgresql.org/docs/current/runtime-config-resource.html).
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from pathlib import Path
 import psycopg
 
 PREFIX = "audiences_bench_"
+SETTINGS = ("shared_buffers=2GB", "max_wal_size=4GB")
 
 
 def serve() -> None:
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     from postgres import Server
 
-    server = Server()
+    server = Server(*SETTINGS)
     try:
         print(server.url("postgres").set(drivername="postgresql").render_as_string(), flush=True)
         sys.stdin.read()

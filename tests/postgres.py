@@ -32,9 +32,9 @@ SHORT = ("/dev/shm", "/tmp")
 
 
 class Server:
-    """A running server, on a socket in a folder of its own."""
+    """A running server, on a socket in a folder of its own; settings: more of them, as `name=value`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
         usual = tempfile.gettempdir()
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=usual if usual in SHORT else "/tmp"))
         self.user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
@@ -45,7 +45,7 @@ class Server:
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self.folder / "data", "-k", self.folder, "-h", ""]
-                + [word for setting in RUNS for word in ("-c", setting)],
+                + [word for setting in (*RUNS, *settings) for word in ("-c", setting)],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,

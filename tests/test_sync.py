@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from audiences.changes import Changes
 from audiences.errors import UnsafePlan
 from engines import EVERY, on
 from world import World
@@ -255,6 +256,20 @@ def test_the_guard_names_a_column_that_became_null(world):
     world.people(*((n, f"p{n}@x", None) for n in range(10)))
 
     assert "every value of nps became NULL" in world.sync().error.what
+
+
+def test_a_guard_whose_reason_cannot_be_told(world, monkeypatch):
+    """
+    Where the audience cannot be asked again, such as for its time-out, the plan is stopped without word of why.
+    """
+    world.people(*((n, f"p{n}@x", 1) for n in range(10)))
+    world.sync()
+    world.people(*((n, f"p{n}@x", None) for n in range(10)))
+    monkeypatch.setattr(Changes, "filled", lambda changes: "select nothing from nowhere")
+    stopped = world.sync().error
+
+    assert isinstance(stopped, UnsafePlan)
+    assert "became NULL" not in stopped.what
 
 
 def test_a_field_no_longer_sent_sends_nothing(world):

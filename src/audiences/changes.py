@@ -116,7 +116,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
     from want where same and not waits and not frozen"""
 
     def _census(self) -> str:
-        """COUNTS as one text, and behind them how many values each sent field has."""
+        """COUNTS as one text."""
         willing = self.terms.willing("j", self.fields)
         parts = {
             "rows": "n.whole",
@@ -138,7 +138,6 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "unconsented": f"(select count(distinct sk) from j where sk is not null and not {willing})",
         }
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
-        counts += [f"cast(n.v{i} as varchar)" for i in range(len(self.terms.send))]
         return f"select {' || chr(44) || '.join(counts)} from n"
 
     def _astray(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from audiences import cron
@@ -12,7 +13,7 @@ from audiences.changes import Changes
 from audiences.claims import Asked, claims
 from audiences.control import Control
 from audiences.digests import digests, kept, named
-from audiences.errors import DefinitionError
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.hashed import Hashed
 from audiences.joined import Refresh
 from audiences.project import Binding
@@ -178,16 +179,26 @@ def moment(now: datetime) -> str:
     return f"timestamp '{now:%Y-%m-%d %H:%M:%S.%f}'"
 
 
-def explained(warehouse: Warehouse, changes: Changes, filled: Mapping[str, int]) -> str:
-    """Why a plan may be so large, where the columns tell: a field is new in `send`, or has lost all its values."""
+def explained(warehouse: Warehouse, changes: Changes, audience: Audience) -> str:
+    """Why a plan may be so large, where the columns tell: a field is new in `send`, or has lost all its values.
+
+    It evaluates the audience once more: to count values in every run would cost all those that nobody stops. Where that
+    fails it says nothing, for the plan is stopped all the same.
+    """
+    with suppress(WarehouseError), warehouse.bounded(audience.timeout, audience.bytes):
+        return "; ".join(_reasons(warehouse, changes))
+    return ""
+
+
+def _reasons(warehouse: Warehouse, changes: Changes) -> list[str]:
     names = list(changes.terms.send)
     held = [f"count({sent(name)})" if SENT + name in changes.known.columns else "0" for name in names]
-    [row] = warehouse.run(f"select {', '.join(held)} from {changes.ledger}")
-    new = [name for name, before in zip(names, row, strict=True) if not before and filled[name]]
-    lost = [name for name, before in zip(names, row, strict=True) if before and not filled[name]]
+    [before], [now] = warehouse.run(f"select {', '.join(held)} from {changes.ledger}"), warehouse.run(changes.filled())
+    found = list(zip(names, before, now, strict=True))
+    new = [name for name, before, now in found if now and not before]
+    lost = [name for name, before, now in found if before and not now]
     words = [f"{name} was added to send, or had no value before" for name in new]
-    words += [f"every value of {name} became NULL" for name in lost]
-    return "; ".join(words)
+    return words + [f"every value of {name} became NULL" for name in lost]
 
 
 def same_key(audience: Audience, known: Control | None) -> None:

@@ -47,7 +47,7 @@ class Joined(Whole):
 s as (select * from r where "key" is not null{self._once('r."key"')}),
 {self._old()}j as materialized ({self._joined()}),
 {self._twice()},
-n as (select count(*) as whole, count("key") as keyed{self._filled()} from r)"""
+n as (select count(*) as whole, count("key") as keyed from r)"""
 
     def _streamed(self) -> str:
         """The same where no row is written down but those of `j`: the others are grouped and counted as they come.
@@ -58,8 +58,6 @@ n as (select count(*) as whole, count("key") as keyed{self._filled()} from r)"""
         kept = f"lk, {'li, ll, ' if self.known.wide else ''}lsure, {self._each('p{i}')}"
         differs = self._differing("k", before, "li", "ll")
         named = self._named("k.li", "k.ll", "k.lk", before)
-        sums = ["sum(more) as whole", *(f"sum(case when c{i} is not null then more end) as v{i}" for i in self._places)]
-        less = [f"m.v{i} - coalesce(again.v{i}, 0) as v{i}" for i in self._places]
         # No group is without a row: it is asked because DuckDB, which expects all rows, then expects a fifth of them.
         return f"""k as materialized (select s.there, s."key", {self._each("s.c{i}")}, l."key" as lk,
   {"l.ident as li, l.list as ll, " if self.known.wide else ""}l.sure as lsure, {self._before()}
@@ -69,21 +67,15 @@ j as materialized (select "key" as sk, {self._each("c{i}")}, {self._ident("k")} 
   where (k."key" is not null or lk is not null) and (k."key" is null or lk is null or not lsure or {differs})
   group by "key", {self._each("c{i}")}, {kept} having count(*) > 0),
 {self._twice()},
-again as (select {", ".join(sums)}
+again as (select coalesce(sum(more), 0) as more
   from (select distinct sk, {self._each("c{i}")} from j) s join twice on twice."key" = sk),
-m as (select count(there) as whole, count("key") as keyed{self._filled()} from k),
-n as (select {", ".join([*(f"m.{name} - coalesce(again.whole, 0) as {name}" for name in ("whole", "keyed")), *less])}
-  from m, again)"""
+m as (select count(there) as whole, count("key") as keyed from k),
+n as (select m.whole - again.more as whole, m.keyed - again.more as keyed from m, again)"""
 
     def _twice(self) -> str:
         """Of keys with several claims, how many more than one. One of them differs from the query, and so is in j."""
         here = f'from {self.ledger} where "key" in (select lk from j)'
         return f'twice as (select "key", count(*) - 1 as more {here} group by "key" having count(*) > 1)'
-
-    @property
-    def _places(self) -> range:
-        """Of the fields that are sent now."""
-        return range(len(self.terms.send))
 
     def _named(self, ident: str, list_: str, key: str, before: Mapping[str, str]) -> str:
         """By what a claim is known: as the ledger says where another rule may have written it, else by today's rule.

@@ -129,11 +129,9 @@ def _repeats(found: dict[str, int]) -> bool:
 
 def _plan(sync: Sync, changes: Changes, row: Sequence[object]) -> Plan:
     found = _counts(row)
-    filled = [int(str(value)) for value in row[len(COUNTS) :]]
     return Plan(
         sync,
         keyless=found["rows"] - found["keyed"],
-        filled=dict(zip(changes.terms.send, filled, strict=True)),
         **{name: found[name] for name in SAME},
         fewest=changes.terms.fewest,
         counts="identifiers" if changes.terms.labelled else "members",

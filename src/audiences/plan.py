@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from audiences.audience import Guard, Sync
@@ -27,7 +27,6 @@ class Plan:
     fewest:   below so many the destination does not use a list
     unconsented: set aside, for a consent that the destination asks for is not given; removed if there
     anew:     of whom the list is made anew: all are sent, those who did not change among the refreshed
-    filled:   destination field -> how many rows have a value
     """
 
     sync: Sync
@@ -48,7 +47,6 @@ class Plan:
     fewest: int = 0
     counts: str = "members"
     anew: int = 0
-    filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def changed(self) -> int:

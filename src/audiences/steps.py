@@ -171,7 +171,7 @@ class Steps:
                 plan.check(
                     self.audience.guard,
                     self.worker.force,
-                    lambda: compare.explained(warehouse, changes, plan.filled),
+                    lambda: compare.explained(warehouse, changes, self.audience),
                     runs.promised(self.worker.state, self.binding.sync.name),
                 )
                 if self.worker.replace:

@@ -70,7 +70,7 @@ select {number}'upsert' as verb, "key", {self._ident("r")} as ident, {self._list
 from r where {"true" if whole else fit}"""
 
     def first_census(self, made: str = "") -> str:
-        """The counts that go with `first`: one row, COUNTS and then one for each field that is sent.
+        """The counts that go with `first`: one row.
 
         made: the table that `first` was written to, whole; without one, the audience itself is counted
         """
@@ -82,8 +82,13 @@ from r where {"true" if whole else fit}"""
         return f"""with r as ({rows}){", " + REPEATED if self.repeated else ""}
 select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self._repeated_keys()},
   count(case when {once} and {willing} then 1 end) - {named}, {named},
-  0, 0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end){self._filled()}
+  0, 0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end)
 from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
+
+    def filled(self) -> str:
+        """How many rows have a value: one row, a count for each field that is sent now."""
+        counts = ", ".join(f"count(c{i})" for i in range(len(self.terms.send)))
+        return f"select {counts} from ({self._rows()}) as r"
 
     @property
     def _list(self) -> str:
@@ -102,9 +107,6 @@ from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
 
     def _repeated_keys(self) -> str:
         return "(select count(*) from rep)" if self.repeated else "0"
-
-    def _filled(self) -> str:
-        return "".join(f", count(c{i}) as v{i}" for i in range(len(self.terms.send)))
 
     def _rows(self) -> str:
         """The audience: key, c0, c1 …; a field that is no longer sent is NULL."""

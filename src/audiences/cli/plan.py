@@ -130,7 +130,7 @@ def one(warehouse: Warehouse, state: State | None, audience: Audience, binding: 
     try:
         if source and source.stale:
             raise source.stale
-        plan.check(audience.guard, wish.force, lambda: compare.explained(warehouse, changes, plan.filled), promised)
+        plan.check(audience.guard, wish.force, lambda: compare.explained(warehouse, changes, audience), promised)
         if wish.replace:
             repair.check(binding, plan)
             plan = repair.planned(plan, outbox.count(warehouse, repair.everyone(changes), binding.sync))
