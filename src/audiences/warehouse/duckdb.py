@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from audiences import mask
 from audiences.errors import AudienceError, DefinitionError, Held, WarehouseError
+from audiences.warehouse.opening import opened
 from audiences.warehouse.words import APART, Cancelled, Conflict, Words, interrupting, quoted
 
 FEW = 32_000_000  # bytes of pages that are not worth to be relieved of
@@ -48,9 +48,9 @@ class DuckDB(Words):
     )
 
     def engine(self) -> Engine:
-        """A connection at a time (NullPool): a pooled one would keep the file locked against every other process."""
+        """Raises DefinitionError where there is no such file."""
         self.there()
-        return create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        return opened(self.url)
 
     def there(self) -> None:
         """Raises DefinitionError where there is no such file: to open it would make one."""

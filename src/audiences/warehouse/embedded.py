@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import NullPool
 
 from audiences.errors import Held, WarehouseError
 from audiences.warehouse.duckdb import NAMING, DuckDB
+from audiences.warehouse.opening import opened
 from audiences.warehouse.words import Conflict, quoted
 
 # Of the engine, beyond which it spills, and the threads for which that is enough: each holds blocks of its own. A
@@ -25,9 +25,8 @@ class Ledger(DuckDB):
     __slots__ = ()
 
     def engine(self) -> Engine:
-        """A connection at a time. Where there is no file yet, memory: who only looks makes none."""
-        url = self.url if Path(str(self.url.database)).exists() else self.url.set(database=":memory:")
-        return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        """Where there is no file yet, memory: who only looks makes none."""
+        return opened(self.url if Path(str(self.url.database)).exists() else self.url.set(database=":memory:"))
 
     def greet(self, connection: Connection) -> None:
         """It spills beside its file. Rows need no order of their own: to keep one costs memory."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Engine
 
 from audiences.warehouse.duckdb import DuckDB
 from audiences.warehouse.landing import ARRAY
+from audiences.warehouse.opening import opened
 from audiences.warehouse.source import ROWS, Driven, matched
 
 WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger")
@@ -39,8 +39,7 @@ class DuckDBSource(Driven):
     def engine(self) -> Engine:
         """Raises DefinitionError where there is no such file."""
         self._words.there()
-        options = {"read_only": True}
-        return create_engine(self.url, poolclass=NullPool, connect_args=options, isolation_level="AUTOCOMMIT")
+        return opened(self.url, read_only=True)
 
     def greet(self, connection: Connection) -> None:
         """Moments with a zone arrive in UTC."""
