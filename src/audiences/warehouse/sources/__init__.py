@@ -1,39 +1,29 @@
-"""Which engines can be read: the scheme of a URL -> the file of its own that speaks to it."""
+"""Which engines can be read: the scheme of a URL -> the file that speaks to it, loaded for it alone, and its class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 
 from sqlalchemy.engine import URL
 
 from audiences.errors import DefinitionError
 from audiences.warehouse.source import Source
-from audiences.warehouse.sources.bigquery import BigQuerySource
-from audiences.warehouse.sources.clickhouse import ClickHouseSource
-from audiences.warehouse.sources.databricks import DatabricksSource
-from audiences.warehouse.sources.duckdb import DuckDBSource
-from audiences.warehouse.sources.mysql import MySQLSource
-from audiences.warehouse.sources.postgres import PostgresSource
-from audiences.warehouse.sources.redshift import RedshiftSource
-from audiences.warehouse.sources.snowflake import SnowflakeSource
-from audiences.warehouse.sources.sqlite import SQLiteSource
-from audiences.warehouse.sources.sqlserver import SQLServerSource
-from audiences.warehouse.sources.trino import TrinoSource
 
-SOURCES: Mapping[str, type[Source]] = {
-    "bigquery": BigQuerySource,
-    "clickhouse": ClickHouseSource,
-    "databricks": DatabricksSource,
-    "duckdb": DuckDBSource,
-    "mariadb": MySQLSource,
-    "mssql": SQLServerSource,
-    "mysql": MySQLSource,
-    "redshift": RedshiftSource,
-    "snowflake": SnowflakeSource,
-    "sqlite": SQLiteSource,
-    "trino": TrinoSource,
-    "postgresql": PostgresSource,
-    "postgres": PostgresSource,
+SOURCES: Mapping[str, tuple[str, str]] = {
+    "bigquery": ("bigquery", "BigQuerySource"),
+    "clickhouse": ("clickhouse", "ClickHouseSource"),
+    "databricks": ("databricks", "DatabricksSource"),
+    "duckdb": ("duckdb", "DuckDBSource"),
+    "mariadb": ("mysql", "MySQLSource"),
+    "mssql": ("sqlserver", "SQLServerSource"),
+    "mysql": ("mysql", "MySQLSource"),
+    "redshift": ("redshift", "RedshiftSource"),
+    "snowflake": ("snowflake", "SnowflakeSource"),
+    "sqlite": ("sqlite", "SQLiteSource"),
+    "trino": ("trino", "TrinoSource"),
+    "postgresql": ("postgres", "PostgresSource"),
+    "postgres": ("postgres", "PostgresSource"),
 }
 
 
@@ -45,4 +35,6 @@ def of(url: URL) -> Source:
             f"a warehouse of the kind {kind!r} is not supported",
             do=f"let AUDIENCES_WAREHOUSE_URL be one of: {', '.join(sorted(SOURCES))}",
         )
-    return SOURCES[kind](url)
+    room, name = SOURCES[kind]
+    found: type[Source] = getattr(import_module(f"{__name__}.{room}"), name)
+    return found(url)
