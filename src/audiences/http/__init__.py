@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from ssl import SSLContext
+from threading import Lock
 from typing import Any
 
 import httpx
@@ -41,6 +42,7 @@ __all__ = ["TOTAL", "Client", "Shared", "Trace", "client", "watching"]
 CALLS = frozenset({"auth", "base_url", "cookies", "headers", "params"})  # what a reach may say of the calls
 LINE = frozenset({"cert", "verify"})  # and of the line
 AUTHORITIES = {"SSL_CERT_FILE", "SSL_CERT_DIR"}  # where httpx reads others, which may be exchanged
+READING = Lock()  # the first calls of a run begin at once, and one of them reads for all
 WORDS = 500  # characters of an answer that are kept as its reason
 
 
@@ -175,13 +177,20 @@ def _check(reach: Mapping[str, Any]) -> None:
 
 def _network(reach: Mapping[str, Any], lines: int) -> Sequence[httpx.BaseTransport]:
     own = {name: reach[name] for name in reach.keys() & LINE}
-    verified = httpx.create_ssl_context(**own) if own or os.environ.keys() & AUTHORITIES else _usual()
-    return [Routed(verified) for _ in range(lines)]
+    if own or os.environ.keys() & AUTHORITIES:
+        verified = httpx.create_ssl_context(**own)
+        return [Routed(lambda: verified) for _ in range(lines)]
+    return [Routed(_usual) for _ in range(lines)]
+
+
+def _usual() -> SSLContext:
+    """What trusts the usual authorities, read once: to read them takes longer than most calls."""
+    with READING:
+        return _authorities()
 
 
 @cache
-def _usual() -> SSLContext:
-    """What trusts the usual authorities, read once: to read them takes longer than most calls."""
+def _authorities() -> SSLContext:
     return httpx.create_ssl_context()
 
 

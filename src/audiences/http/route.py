@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from queue import LifoQueue
 from ssl import SSLContext
 
@@ -42,12 +43,14 @@ class Routed(httpx.BaseTransport):
     """Send directly, or by the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names; loopback always directly.
 
     httpx reads these only where it makes its own transports, and those could not share one pace.
+
+    verified: asked at the first call that goes directly; a run that has nothing to send needs no authorities
     """
 
-    def __init__(self, verified: SSLContext):
-        self.direct = httpx.HTTPTransport(verify=verified)
+    def __init__(self, verified: Callable[[], SSLContext]):
+        self.verified = verified
         self.proxied = {
-            scheme: _by_proxy(scheme, address, verified)
+            scheme: _by_proxy(scheme, address, verified())
             for scheme, address in urllib.request.getproxies().items()
             if scheme in ("http", "https", "all")
         }
@@ -56,8 +59,13 @@ class Routed(httpx.BaseTransport):
         return self._line(request.url).handle_request(request)
 
     def close(self) -> None:
-        for line in (self.direct, *self.proxied.values()):
+        opened = (self.direct,) if "direct" in vars(self) else ()
+        for line in (*opened, *self.proxied.values()):
             line.close()
+
+    @cached_property
+    def direct(self) -> httpx.BaseTransport:
+        return httpx.HTTPTransport(verify=self.verified())
 
     def _line(self, url: httpx.URL) -> httpx.BaseTransport:
         proxy = self.proxied.get(url.scheme) or self.proxied.get("all")
