@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 import pytest
 from sqlalchemy.engine import make_url
 
-from audiences.warehouse import sources
 from audiences.warehouse.sources.bigquery import BigQuerySource
 from engines import ReadOnly
 from scale import times
@@ -79,7 +78,7 @@ def emulated(monkeypatch, port):
                 fields = there.query(nothing, job_config=self.options(nothing)).result().schema
             return {field.name: "array" if field.mode == "REPEATED" else field.field_type for field in fields}
 
-    monkeypatch.setitem(sources.SOURCES, "bigquery", Emulated)
+    monkeypatch.setattr("audiences.warehouse.sources.bigquery.BigQuerySource", Emulated)
 
 
 class Spoken:

@@ -110,7 +110,7 @@ class ClickHouse:
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
-    monkeypatch.setitem(sources.SOURCES, "clickhouse", InProcess)
+    monkeypatch.setattr("audiences.warehouse.sources.clickhouse.ClickHouseSource", InProcess)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ class Redshift(Onlooker):
 
 @pytest.fixture(autouse=True)
 def near(monkeypatch):
-    monkeypatch.setitem(sources.SOURCES, "redshift", Near)
+    monkeypatch.setattr("audiences.warehouse.sources.redshift.RedshiftSource", Near)
 
 
 @pytest.fixture
