@@ -12,6 +12,7 @@ from audiences.warehouse import duckdb
 from engines import DuckDB
 
 HELD = "select sum(memory_usage_bytes) from duckdb_memory()"
+STAGED = f"{HELD} where tag = 'IN_MEMORY_TABLE'"
 
 
 @pytest.fixture
@@ -37,6 +38,21 @@ def test_many_pages_are_let_go(warehouse, monkeypatch):
     assert before > 2_000_000
     assert after <= 1_000_000
     assert limit(warehouse) == usual
+
+
+def test_what_is_in_memory_only_stays_there(warehouse, monkeypatch):
+    """
+    An audience that several syncs share is not written to disk after each of them, to be read again by the next.
+    """
+    monkeypatch.setattr(duckdb, "FEW", 1_000_000)
+    warehouse.run("create temp table staged as select i as id, md5(i::varchar) as name from range(300000) r(i)")
+    warehouse.run("select count(distinct name) from people")
+    [(before,)] = warehouse.run(STAGED)
+    warehouse.relieve()
+    [(after,)] = warehouse.run(STAGED)
+
+    assert after == before > 2_000_000
+    assert warehouse.run(HELD)[0][0] <= before + 1_000_000
 
 
 def test_nothing_is_let_go_while_something_is_read_beside(warehouse, monkeypatch):

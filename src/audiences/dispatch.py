@@ -65,7 +65,9 @@ class Dispatch:
         book = Book(fence, self.held, self.reader, phases, settlement, shown, self.connector.limits.batch)
         done = partial(self.worker.told, self.binding.sync.name)
         delivery = Delivery(book, self.connector, self.worker.stop, lambda rows: done(rows, total))
-        fence.warehouse.relieve()  # of what the plan took: delivery needs memory of its own
+        # What is settled by one statement is soon over, and reads again what the plan has read.
+        if total > ranges.ROWS or fence.warehouse.source:
+            fence.warehouse.relieve()  # of what the plan took: delivery needs memory of its own
         with self.worker.stage("deliver", rows=total) as told:
             self._run(delivery, book, total)
             told.fails(delivery.error)

@@ -120,8 +120,9 @@ class Story:
         )
         pending = ranges.joined(span for spans in found.tickets.values() for span in spans)
         for answer, spans in ((ACCEPTED, found.of(Verdict.OK)), (PENDING, pending), (UNKNOWN, found.silent)):
-            for chunk in ranges.chunks(spans):
-                self.fence.warehouse.relieve()
+            for number, chunk in enumerate(ranges.chunks(spans)):
+                if number:
+                    self.fence.warehouse.relieve()
                 self._insert([(lo, hi, answer) for lo, hi in chunk], some)
         for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT), rows=FEW):
             self._insert(list(self._refused(chunk, reasons)), some)

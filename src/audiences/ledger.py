@@ -49,7 +49,8 @@ class Settlement:
         if not self.first:
             self._index()
         for chunk in ranges.chunks(ranges.without(found.of(Verdict.OK), self.settled)):
-            self.fence.warehouse.relieve()
+            if self.settled:
+                self.fence.warehouse.relieve()  # of what the chunk before took
             with self.fence.transaction(self._open):
                 self._applied(self._rows(chunk))
             self.settled.extend(chunk)

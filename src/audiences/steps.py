@@ -161,6 +161,7 @@ class Steps:
     def _plan(self, fence: Fence, terms: Terms) -> None:
         """Make this run's outbox, and let the guard judge it."""
         warehouse, known = fence.warehouse, control.read(fence.warehouse, fence.table)
+        warehouse.relieve()  # of the ledger that an earlier sync has read
         with self.worker.stage("plan") as told, warehouse.bounded(self.audience.timeout, self.audience.bytes):
             changes = compare.changes(warehouse, terms, self.asked.source, self.asked.types, known, self.worker.now())
             plan = outbox.fill(fence, changes, self.binding.sync)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -36,6 +36,8 @@ class DuckDB(Words):
     text = "VARCHAR"
     moment = "TIMESTAMP"
     streams = True
+    # What is let go of. An audience that several syncs share is in memory only, and would be written to disk for it.
+    loose: ClassVar[str] = "tag = 'BASE_TABLE'"
     numbers = True  # to number them in the query would keep it to one core
     whole = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BOOLEAN|DECIMAL\(\d+,0\)")
     spelled = re.compile(r"VARCHAR|DATE|TIMESTAMP|UUID|ENUM\(.*\)", re.DOTALL)
@@ -121,12 +123,13 @@ class DuckDB(Words):
 
         Where they are few it is left alone: to let go of them takes longer than to settle a small delivery.
         """
-        held = "(select sum(memory_usage_bytes) from duckdb_memory())"
-        [(usual, held)] = connection.exec_driver_sql(f"select current_setting('memory_limit'), {held}")
-        if held <= FEW:
+        pages = f"coalesce(sum(memory_usage_bytes) filter ({self.loose}), 0)"
+        asked = f"select current_setting('memory_limit'), {pages}, sum(memory_usage_bytes) from duckdb_memory()"
+        [(usual, pages, held)] = connection.exec_driver_sql(asked)
+        if pages <= FEW:
             return
         with suppress(DBAPIError):
-            connection.exec_driver_sql(f"set memory_limit = '{FEW}B'")
+            connection.exec_driver_sql(f"set memory_limit = '{held - pages + FEW}B'")
         connection.exec_driver_sql(f"set memory_limit = '{usual}'")
 
     def shut(self, error: BaseException) -> Exception:

@@ -24,6 +24,8 @@ class Ledger(DuckDB):
 
     __slots__ = ()
 
+    loose = "true"  # also an audience that has landed: most are read once, and there is little memory
+
     def engine(self) -> Engine:
         """Where there is no file yet, memory: who only looks makes none."""
         return opened(self.url if Path(str(self.url.database)).exists() else self.url.set(database=":memory:"))
