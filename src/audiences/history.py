@@ -61,7 +61,7 @@ def reaches(warehouse: Warehouse, table: str) -> datetime | None:
     """When the oldest outbox that is told of was settled; None where none is."""
     if not warehouse.columns(f"history_{table}"):
         return None
-    rows = warehouse.run(f'select "at" from {warehouse.table(f"history_{table}")} order by outbox, seq limit 1')
+    rows = warehouse.run(f'select "at" {_first(warehouse.table(f"history_{table}"))}')
     return next((at for (at,) in rows), None)
 
 
@@ -214,11 +214,14 @@ def _oldest(fence: Fence, before: str) -> tuple[int, int] | None:
     """Outbox and place of the first row, where it is older than that."""
     if not fence.warehouse.columns(f"history_{fence.table}"):
         return None
-    rows = fence.warehouse.run(
-        f'select outbox, seq, "at" < {before} from {fence.warehouse.table(f"history_{fence.table}")}'
-        " order by outbox, seq limit 1"
-    )
+    name = fence.warehouse.table(f"history_{fence.table}")
+    rows = fence.warehouse.run(f'select outbox, seq, "at" < {before} {_first(name)}')
     return next(((outbox, seq) for outbox, seq, old in rows if old), None)
+
+
+def _first(history: str) -> str:
+    """The row that is first in order. Of the first outbox: DuckDB, which has no index, would look at all rows."""
+    return f"from {history} where outbox = (select min(outbox) from {history}) order by seq limit 1"
 
 
 def _values(told: Sequence[Answer]) -> str:
