@@ -20,8 +20,8 @@ from audiences.warehouse.sources import SOURCES, of
 from engines import empty
 from prompt import Project
 
-# Runs a command, and prints which of our modules it has loaded, how often DuckDB was opened, and how the collector is.
-WATCHED = """import gc, json, sys
+# Runs a command, and prints which of our modules it has loaded, and how often DuckDB was opened.
+WATCHED = """import json, sys
 import duckdb
 opened, connect, cursor = [], duckdb.connect, duckdb.cursor
 duckdb.connect = lambda *args, **options: opened.append(args or options["database"]) or connect(*args, **options)
@@ -31,30 +31,48 @@ try:
     cli.main()
 except SystemExit as ended:
     ours = sorted(name for name in sys.modules if name.startswith("audiences.warehouse."))
-    print(json.dumps([ended.code, ours, len(opened), gc.isenabled(), gc.get_freeze_count() > 10_000]))
+    print(json.dumps([ended.code, ours, len(opened)]))
+"""
+
+# Runs a command, in which something registers what it does at the end.
+LATE = """import atexit
+from audiences import __main__
+main = __main__.main
+__main__.main = lambda: (atexit.register(print, "sent"), main())
+__main__.run()
 """
 
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
     """What is seen of a plan from a DuckDB file."""
-    project = Project(tmp_path_factory.mktemp("start"))
-    project.people((1, "p1@x", 1))
-    project.audience("team")
-    project.apart()
-    command = [sys.executable, "-c", WATCHED, "-C", str(project.folder), "plan"]
-    where = {"PYTHONPATH": ":".join(sys.path), "HOME": str(project.folder)}
-    out = subprocess.run(command, env=where, capture_output=True, text=True, check=True).stdout
+    out = begun(made(tmp_path_factory.mktemp("start")), "-c", WATCHED).stdout
     code, *seen = json.loads(out.splitlines()[-1])
     assert code == 0, out
     return seen
+
+
+def made(folder):
+    """A project of one sync."""
+    project = Project(folder)
+    project.people((1, "p1@x", 1))
+    project.audience("team")
+    project.apart()
+    return project
+
+
+def begun(project, *way, command="plan"):
+    """A command in a process of its own, begun in this way."""
+    where = {"PYTHONPATH": ":".join(sys.path), "HOME": str(project.folder)}
+    words = [sys.executable, *way, "-C", str(project.folder), command]
+    return subprocess.run(words, env=where, capture_output=True, text=True, check=False)
 
 
 def test_a_plan_loads_the_words_of_its_own_engine_alone(started):
     """
     No other engine's words are loaded, and no file that reads another.
     """
-    loaded, *_ = started
+    loaded, _ = started
 
     others = {f"audiences.warehouse.{room}" for room, _ in ENGINES.values() if room != "duckdb"}
     assert "audiences.warehouse.duckdb" in loaded
@@ -66,19 +84,34 @@ def test_a_plan_opens_one_duckdb(started):
     """
     The warehouse's file is opened once, and no database in memory beside it.
     """
-    _, opened, *_ = started
+    _, opened = started
 
     assert opened == 1
 
 
-def test_the_collector_passes_over_what_is_loaded(started):
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_a_command_says_its_own_words_alone(tmp_path, command):
     """
-    It looks no more at what the command's room has brought, and goes on with the rest.
+    No library has a last word when the process ends.
     """
-    *_, enabled, frozen = started
+    ended = begun(made(tmp_path), "-m", "audiences", command=command)
 
-    assert enabled
-    assert frozen
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout
+
+
+def test_a_mistake_has_its_exit_code(tmp_path):
+    """
+    However the process ends, its code is the command's.
+    """
+    assert begun(made(tmp_path), "-m", "audiences", command="sinc").returncode == 2
+
+
+def test_what_a_library_does_at_the_end_is_done(tmp_path):
+    """
+    A library may send what it holds at the end of the process, such as that of a connector.
+    """
+    assert begun(made(tmp_path), "-c", LATE).stdout.endswith("\nsent\n")
 
 
 @pytest.mark.parametrize("kind", ENGINES)
