@@ -281,8 +281,8 @@ FURTHER = {each.name: each for each in (SQLite, WritableMariaDB)}
 
 
 EVERY = ENGINES | FURTHER
-# For tests that ask much of each: MariaDB, whose server takes its time, only where they go further.
-HOLDERS = [name for name in EVERY if name != "mariadb" or LONGER or THOROUGH]
+# For tests that ask much of each: the further ones only where they go further.
+HOLDERS = list(EVERY if LONGER or THOROUGH else ENGINES)
 
 
 @pytest.fixture(params=list(ENGINES) if LONGER or THOROUGH else ["postgresql"])

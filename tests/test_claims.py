@@ -15,8 +15,8 @@ ONE = 'send = { email = "mail" }'
 
 
 @pytest.fixture
-def ads(tmp_path, engine):
-    return Ads(tmp_path, PEOPLE, BOTH, engine)
+def ads(tmp_path, either):
+    return Ads(tmp_path, PEOPLE, BOTH, either)
 
 
 def test_each_identifier_is_a_claim_of_its_own(ads):

@@ -11,8 +11,8 @@ ON_M = HEADER.replace('list = "L"', 'list = "M"')
 
 
 @pytest.fixture
-def world(tmp_path, engine):
-    return World(tmp_path, engine=engine)
+def world(tmp_path, either):
+    return World(tmp_path, engine=either)
 
 
 def test_a_dry_run_after_a_field_was_added_to_send(world):

@@ -19,9 +19,9 @@ SEATS = HEADER.replace('key = "id"', 'key = ["account", "id"]').replace(
 
 
 @pytest.fixture
-def world(tmp_path, engine):
+def world(tmp_path, either):
     """An audience of seats: people in accounts."""
-    world = World(tmp_path, engine=engine)
+    world = World(tmp_path, engine=either)
     world.sql("create table seats (account varchar, id bigint, email varchar, nps integer)")
     world.define(text=SEATS)
     with (tmp_path / ".env").open("a") as env:

@@ -100,11 +100,11 @@ class ToldOfJobs(Told):
 
 # Events, at least: most of them where they take the least time, with a server that is there already.
 STEPS = {
-    ("duckdb", Told): times(30, 2_000, 100),
+    ("duckdb", Told): times(22, 2_000, 100),
     ("postgresql", Told): times(70, 5_000, 320),
-    ("duckdb", ToldOfJobs): times(20, 1_000, 50),
+    ("duckdb", ToldOfJobs): times(14, 1_000, 50),
     ("postgresql", ToldOfJobs): times(30, 2_000, 200),
-    ("sqlite", Told): times(20, 1_000, 40),
+    ("sqlite", Told): times(12, 1_000, 40),
     ("sqlite", ToldOfJobs): times(10, 500, 20),
     ("mariadb", Told): times(20, 1_000, 20),
     ("mariadb", ToldOfJobs): times(10, 500, 10),

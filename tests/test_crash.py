@@ -19,7 +19,7 @@ STEPS = 75  # of the run below; a test checks that it is enough
 # How far apart the steps are that are tried: ALONE where nothing but the kill happens, APART where more does. A case
 # takes the server a third of what it takes an engine that opens a file. `make thorough` tries every step on both.
 ALONE = {
-    "duckdb": times(18, 1, 4),
+    "duckdb": times(25, 1, 4),
     "postgresql": times(5, 1, 2),
     "sqlite": times(25, 1, 11),
     "mariadb": times(11, 1, 11),

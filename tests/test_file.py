@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from audiences import DefinitionError, DeliveryError, Member, Unanswered, connectors
-from scale import times
+from scale import LONGER, THOROUGH, times
 
 FORMATS = ("csv", "jsonl", "parquet")
 HERE = Path(__file__).parent
@@ -431,6 +431,7 @@ def test_killed_at_any_moment_nothing_accepted_is_lost(connect, folder, kind):
         assert read(folder / f"L.{kind}") == []
 
 
+@pytest.mark.skipif(not (LONGER or THOROUGH), reason="much memory: LONGER=1 make test, or make thorough")
 def test_memory_does_not_grow_with_the_list(folder):
     """
     200,000 members of 1.3 kB each, twice merged, fit into a process of less than 400 MB: rows stream, and are not held.

@@ -21,7 +21,7 @@ from world import HEADER, Killed, Killer
 engine = either
 
 
-APART = times(27, 1, 9)  # of the steps at which a run is killed; `make thorough` tries every one
+APART = times(45, 1, 9)  # of the steps at which a run is killed; `make thorough` tries every one
 STEPS = {True: 95, False: 54}  # of the run that is killed, its jobs judged before it or not
 ANNA, BEN, CLEO = (1, "anna@x", 7), (2, "ben@x", 8), (3, "cleo@x", 9)
 

@@ -46,9 +46,9 @@ STEPS = {
 # Of the statements that settle, and of all steps, every so many-th is one to be killed at; `make thorough` tries all.
 # CI tries each statement that settles, on the engine that takes longer; `make test` every third, on the other.
 APART = {
-    ("webhook", "duckdb"): (times(9, 1, 1), times(82, 1, 41)),
+    ("webhook", "duckdb"): (times(13, 1, 1), times(82, 1, 41)),
     ("webhook", "postgresql"): (times(3, 1, 5), times(53, 1, 53)),
-    ("jobs", "duckdb"): (times(14, 1, 3), times(99, 1, 53)),
+    ("jobs", "duckdb"): (times(21, 1, 3), times(99, 1, 53)),
     ("jobs", "postgresql"): (times(6, 1, 7), times(59, 1, 59)),
 }
 SETTLES = {"4a", "4b", "4c", "4d", "4e"}

@@ -7,10 +7,10 @@ import pytest
 
 from audiences.changes import Changes
 from audiences.errors import UnsafePlan
-from engines import EVERY, on
+from engines import HOLDERS, on
 from world import World
 
-pytestmark = on(*EVERY)
+pytestmark = on(*HOLDERS)
 
 
 @pytest.fixture
