@@ -12,7 +12,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from audiences import Member, control, outbox, portable
+from audiences import Member, control, outbox, portable, reader
 from audiences.batch import cut
 from audiences.errors import WarehouseError
 from audiences.member import Written, keys, seqs, written
@@ -199,19 +199,20 @@ def test_a_decimal_of_no_certain_size(opened):
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-def test_a_number_that_json_does_not_have(opened, value):
+def test_a_number_that_json_does_not_have(opened, value, monkeypatch):
     """
     Its window is read row by row, so that its member is refused by name; the others are written.
     """
+    monkeypatch.setattr(reader, "WRITE", 2000)
     made = Outbox(opened, f="double precision")
-    made.counts(16_500, f"cast(case i when 9000 then '{value}' end as double precision)")
+    made.counts(4_500, f"cast(case i when 2900 then '{value}' end as double precision)")
 
     found = made.windows()
 
     assert [(isinstance(each.members, Written), len(each.members)) for each in found] == (
-        [(True, 1000)] * 8 + [(False, 8000), (True, 500)]
+        [(True, 1000)] * 2 + [(False, 2000), (True, 500)]
     )
-    assert [seq for each in found for seq in seqs(each.members)] == list(range(16_500))
+    assert [seq for each in found for seq in seqs(each.members)] == list(range(4_500))
 
 
 def test_a_type_that_the_engine_would_write_otherwise(opened):
@@ -225,10 +226,11 @@ def test_a_type_that_the_engine_would_write_otherwise(opened):
     assert made.windows()[0].members[0].fields == {"email": "a", "spent": made.told()[0].fields["spent"]}
 
 
-def test_a_long_phase_is_written_in_whole_batches(opened):
+def test_a_long_phase_is_written_in_whole_batches(opened, monkeypatch):
     """
-    Each batch is whole but the last, also where no whole number of batches makes 8,000, or one alone is more.
+    Each batch is whole but the last, also where no whole number of batches makes a window, or one alone is more.
     """
+    monkeypatch.setattr(reader, "WRITE", 8000)
     made = Outbox(opened, email="varchar")
     made.counts(20_000, "'a'")
 
@@ -278,10 +280,11 @@ def test_a_batch_ends_before_an_identifier_comes_again(opened):
     assert [member.fields["email"] for batch in found for member in batch.members] == [f"a{n}" for n in range(30)]
 
 
-def test_what_is_read_ahead_fails_as_the_rest(opened):
+def test_what_is_read_ahead_fails_as_the_rest(opened, monkeypatch):
     """
     An outbox that a newer run has dropped meanwhile: the words are the warehouse's, no traceback of a thread.
     """
+    monkeypatch.setattr(reader, "WRITE", 8000)
     made = Outbox(opened, email="varchar")
     made.counts(30_000, "'a'")
     [phase] = made.reader().phases()

@@ -18,7 +18,7 @@ from audiences.ranges import Range
 from audiences.terms import SENT, fields, sent
 
 READ = 4000  # rows read at a time, or one batch where that is more: as many as stay in a processor's cache
-WRITE = 8000  # rows of which the engine writes the JSON at a time: each statement costs some 2 ms besides
+WRITE = 16_000  # rows of which the engine writes the JSON at a time: each statement costs some 2 ms besides
 Row = tuple[Any, ...]
 P = TypeVar("P")
 T = TypeVar("T")
