@@ -26,8 +26,8 @@ def _leave(codes: list[int]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # there is none, it was closed, or nobody reads it any more
             stream.flush()
-    for code in codes:
-        os._exit(code)
+    if codes:
+        os._exit(codes[0])
 
 
 if __name__ == "__main__":

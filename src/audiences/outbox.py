@@ -111,7 +111,7 @@ def table(fence: Fence, outbox: int) -> str:
 
 
 def _counts(row: Sequence[object]) -> dict[str, int]:
-    return dict(zip(COUNTS, (int(str(value)) for value in row), strict=False))
+    return dict(zip(COUNTS, (int(str(value)) for value in row), strict=True))
 
 
 def _once_more(changes: Changes, found: dict[str, int]) -> Changes | None:

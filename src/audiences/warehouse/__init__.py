@@ -171,7 +171,7 @@ class Warehouse:
             self.source, self.most = usual, outer
 
     def index(self, table: str, column: str) -> None:
-        """Let a new table, quoted, be read by ranges of a column."""
+        """Let a table of ours, quoted, be read by ranges of a column, if it was not before."""
         for statement in self.words.indexed(table, column):
             self._native(statement)
 
