@@ -362,6 +362,17 @@ def test_tables_that_are_read_by_ranges_are_indexed(world):
         assert indexes(world) == kept
 
 
+@pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
+def test_a_first_sync_leaves_its_tables_indexed(world):
+    """
+    Also where nothing broke it off: the next one finds them so.
+    """
+    world.people((1, "a@x"), (2, "b@x"))
+    world.results()
+
+    assert [table for table, _ in indexes(world)] == [f"history_{TABLE}", f"ledger_{TABLE}", f"refused_{TABLE}"]
+
+
 def indexes(world):
     """The indexes of our tables: the table, and its columns."""
     found = world.sql("select tablename, indexdef from pg_indexes where schemaname = 'audience_sync' order by 1")
