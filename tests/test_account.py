@@ -207,7 +207,12 @@ def test_two_workers_never_use_one_refresh_token_twice(state_url):
     """
     Six workers, each with a state connection and a client of its own, renew at once: each goes on from the other's.
     """
-    provider, start, done, clock = Rotating(lambda request: httpx.Response(200)), threading.Barrier(6), [], Clock()
+    provider, start, done, clock = (
+        Rotating(lambda request: httpx.Response(200)),
+        threading.Barrier(6, timeout=30),
+        [],
+        Clock(),
+    )
     provider.good = All()
 
     def work():
@@ -227,6 +232,7 @@ def test_two_workers_never_use_one_refresh_token_twice(state_url):
     for thread in threads:
         thread.join()
 
+    assert len(done) == 6
     assert set(done) <= {200, "deferred"}
     assert len(provider.asked) == done.count(200) >= 1
     assert rows(state_url, "select value from token where name = 'refresh_token'") == [(provider.current,)]

@@ -74,7 +74,7 @@ def test_one_holder_at_a_time(state):
 
 def race(url, workers, sync="team.webhook"):
     """So many workers, each with a connection of its own, ask for one lease at once: who gets it, who is told no."""
-    start, won, told = threading.Barrier(workers), [], []
+    start, won, told = threading.Barrier(workers, timeout=30), [], []
 
     def ask():
         own = State(url)

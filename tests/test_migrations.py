@@ -196,7 +196,7 @@ def test_workers_that_start_at_once_make_one_database(state_url):
 
 def together(url, workers):
     """The ids that so many threads find, each with a connection of its own."""
-    start, ids = threading.Barrier(workers), []
+    start, ids = threading.Barrier(workers, timeout=30), []
 
     def open_it():
         start.wait()

@@ -171,7 +171,7 @@ def test_threads_whose_token_is_refused_at_once_renew_it_once(clock):
     """
     Eight calls are answered with 401 before any of them can renew: one renews, the others use what it got.
     """
-    provider, desk, refused = Provider(), Desk(), threading.Barrier(8)
+    provider, desk, refused = Provider(), Desk(), threading.Barrier(8, timeout=30)
 
     def far(request):
         answer = provider(request)

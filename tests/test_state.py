@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -32,6 +33,22 @@ def opened(path):
 def warehouse():
     with Warehouse(make_url("duckdb:///:memory:"), "audience_sync") as warehouse:
         yield warehouse
+
+
+def test_workers_that_begin_at_once_wait_for_each_other(tmp_path):
+    """
+    A new file is opened while another worker is making it: SQLite itself would refuse that at once.
+    """
+    making = sqlite3.connect(tmp_path / "s.sqlite", isolation_level=None, check_same_thread=False)
+    making.execute("begin immediate")
+    later = threading.Timer(0.3, making.execute, ["commit"])
+    later.start()
+    try:
+        with opened(tmp_path / "s.sqlite") as second:
+            assert second.id
+    finally:
+        later.join()
+        making.close()
 
 
 def test_a_state_database_is_made_once(tmp_path):

@@ -344,7 +344,7 @@ def test_two_workers_make_one_sync_at_once(world):
         except Conflict as error:
             said.append(error.exit_code)
 
-    gate = threading.Barrier(4)
+    gate = threading.Barrier(4, timeout=30)
     threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
         thread.start()

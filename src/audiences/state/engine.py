@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -80,6 +82,18 @@ def there(url: URL) -> bool:
 def _at_connect(connection: Any, _: object) -> None:
     # The driver's own BEGIN is deferred, would fail half-way where two workers meet, and lets DDL out of a transaction.
     connection.isolation_level = None
-    connection.execute("pragma journal_mode = wal")
+    _ahead(connection)
     # An intent that a power cut takes back would turn "may have been sent" into "never sent".
     connection.execute("pragma synchronous = full")
+
+
+def _ahead(connection: Any) -> None:
+    """Let it write ahead. SQLite does not wait for another connection to a new file for that, as it does else."""
+    for patience in range(300, -1, -1):
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not patience:
+                raise
+        time.sleep(0.1)
