@@ -20,7 +20,9 @@ def joined(ranges: Iterable[Range]) -> list[Range]:
 
 
 def of(places: Iterable[int]) -> list[Range]:
-    """Single places as the fewest ranges; most batches are one."""
+    """Single places as the fewest ranges; most batches are one, and know it."""
+    if isinstance(places, range) and places.step == 1:
+        return [(places[0], places[-1])] if places else []
     found = sorted(set(places))
     if found and found[-1] - found[0] == len(found) - 1:
         return [(found[0], found[-1])]

@@ -20,6 +20,7 @@ from audiences.connector import Connector
 from audiences.errors import AudienceError, BatchRefused, DeliveryError, TooLarge, Unanswered
 from audiences.http import Trace, watching
 from audiences.member import Member, Receipt, Written, keys, seqs
+from audiences.ranges import Range
 
 Parts = Iterable[Sequence[Member]]
 FEWEST = 10  # members; a smaller batch may well be refused to the last one
@@ -41,10 +42,10 @@ class Attempt:
     batch: Batch
     trace: Trace
     calls: int = 0
-    accepted: list[int] = field(default_factory=list)
-    taken: dict[str, list[int]] = field(default_factory=dict)  # ticket -> seqs that its job will judge
+    accepted: list[Range] = field(default_factory=list)
+    taken: dict[str, list[Range]] = field(default_factory=dict)  # ticket -> seqs that its job will judge
     refused: dict[int, tuple[str, str]] = field(default_factory=dict)  # seq -> key, reason
-    silent: list[int] = field(default_factory=list)  # sent, and nothing certain came back
+    silent: list[Range] = field(default_factory=list)  # sent, and nothing certain came back
     error: AudienceError | None = None
     said: str = ""  # the last words for a whole batch, people masked
     touched: bool = False  # a part that was refused as a whole had calls that were applied
@@ -71,31 +72,31 @@ class Attempt:
         """Stop. Whom an earlier call for this part, or for one that it is a half of, may have changed is in doubt."""
         self.error = error
         if applied or self.touched or isinstance(error, Unanswered):
-            self.silent += seqs(part)
+            self.silent += ranges.of(seqs(part))
         if self.touched:
-            self.silent += [seq for left in waiting for seq in seqs(left)]
+            self.silent += [span for left in waiting for span in ranges.of(seqs(left))]
 
     def sent(self) -> Sent:
         """Verdicts for the rows. After an attempt without an answer, a refusal is a doubt, and the rest is unknown:
         also who has a ticket, for the lost attempt may have begun a job of its own, which nobody could ask for.
         """
         tickets = {} if self.trace.unanswered else self.taken
-        taken = [seq for places in tickets.values() for seq in places]
-        known = {*self.accepted, *self.refused, *self.silent, *taken}
-        rest = {*seqs(self.batch.members)} - known if len(known) < len(self.batch.members) else ()
+        taken = [span for spans in tickets.values() for span in spans]
+        refused = ranges.of(self.refused)
         found = {
-            Verdict.OK: ranges.of(self.accepted),
-            Verdict.TICKET: ranges.of(taken),
-            Verdict.DOUBT if self.trace.unanswered else Verdict.REFUSED: ranges.of(self.refused),
+            Verdict.OK: ranges.joined(self.accepted),
+            Verdict.TICKET: ranges.joined(taken),
+            Verdict.DOUBT if self.trace.unanswered else Verdict.REFUSED: refused,
         }
         if not self.trace.unanswered:
-            found[Verdict.NO] = ranges.of(rest)
+            known = [*self.accepted, *taken, *refused, *self.silent]
+            found[Verdict.NO] = ranges.without(ranges.of(seqs(self.batch.members)), known)
         return Sent(
             {verdict: spans for verdict, spans in found.items() if spans},
             len(self.batch.members),
             self.calls,
             dict(self.refused.values()),
-            {ticket: ranges.of(places) for ticket, places in tickets.items()},
+            {ticket: ranges.joined(spans) for ticket, spans in tickets.items()},
             self.error,
             self.unnamed,
         )
@@ -130,13 +131,13 @@ class Attempt:
         self.unnamed += receipt.unnamed
         accepted = self.accepted if receipt.ticket is None else self.taken.setdefault(receipt.ticket, [])
         if not receipt.rejected:
-            accepted += seqs(part)
+            accepted += ranges.of(seqs(part))
             return
         for member in part:
             if member.key in receipt.rejected:
                 self._refuse(member, receipt.rejected[member.key])
             else:
-                accepted.append(member.seq)
+                accepted.append((member.seq, member.seq))
 
     def _halved(self, part: Sequence[Member], refusal: BatchRefused) -> Parts:
         if len(part) == 1:
