@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import pytest
 
 from audiences import http
+from audiences.batch import Sent
 from audiences.connector import Limits
+from audiences.deliver import Delivery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "https://api.example.com"
@@ -72,14 +74,18 @@ class Driven:
         if errors:
             raise errors[0]
 
-    def wait(self, flying: Collection[Future], return_when: str) -> object:
-        """What delivery waits with: its calls in flight are the senders, as long as it waits for the first of them."""
-        self.senders = lambda: None if any(each.done() for each in flying) else len(flying)
+    def first(self, delivery: Delivery) -> Future[Sent]:
+        """What a delivery waits with: while it waits for the first of its calls in flight, they are the senders."""
+        self.senders = lambda: len(delivery.flying) if delivery.ended.empty() else None
         self.look()
         try:
-            return concurrent.futures.wait(flying, return_when=return_when)
+            return delivery.ended.get()
         finally:
             self.senders = lambda: None
+
+    def drives(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let deliveries wait by this clock."""
+        monkeypatch.setattr(Delivery, "_first", lambda delivery: self.first(delivery))
 
 
 def client(clock, host, limits=ONE, **options) -> http.Client:

@@ -168,7 +168,7 @@ def test_a_sync_has_all_that_its_provider_allows(tmp_path, monkeypatch, case):
     waits as long as it has to, and is not turned away again. Whoever is excused from the rate does not reach it.
     """
     clock = Alone()
-    monkeypatch.setattr("audiences.deliver.wait", clock.wait)
+    clock.drives(monkeypatch)
 
     result, gate = synced(case, tmp_path, clock, clock.sleep)
 

@@ -122,7 +122,7 @@ def test_a_whole_sync_reaches_its_hosts_rate(tmp_path, monkeypatch):
     world.limits("batch=1, concurrency=8, windows=((100, 10),)")
     world.people(*((n, f"p{n}@x") for n in range(600)))
     clock = Driven(lambda: None)
-    monkeypatch.setattr("audiences.deliver.wait", clock.wait)
+    clock.drives(monkeypatch)
     far = Counting(clock)
 
     result = world.sync(transport=httpx.MockTransport(far), sleep=clock.sleep, clock=clock)

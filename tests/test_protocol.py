@@ -225,14 +225,14 @@ def test_a_run_goes_by_the_protocol(world):
 @pytest.mark.parametrize("engine", list(ENGINES), indirect=True)
 def test_calls_at_once_keep_what_order_there_is(tmp_path, engine):
     """
-    With four calls at once, a commit speaks of at most two batches before they begin, and a phase waits for the end of
+    With four calls at once, a commit speaks of at most four batches before they begin, and a phase waits for the end of
     the one before it.
     """
     world = made("webhook", tmp_path / "many", engine, concurrency=4)
     world.people(*AFTER, *((number, f"p{number}@x", 1) for number in range(10, 30)))
     seen, _ = recorded(world)
 
-    in_order(seen, together=2)
+    in_order(seen, together=4)
     wholly(seen)
     assert seen.count("send add") == 14
 

@@ -92,7 +92,7 @@ def alike(made):
         assert orjson.loads(orjson.dumps(written(each.members))) == orjson.loads(orjson.dumps(written(members)))
         assert keys(each.members) == keys(members)
         assert list(seqs(each.members)) == list(seqs(members))
-        assert len(each.idents) == len(set(each.idents)) == len(members)
+        assert len(each.idents) == len(set(each.idents)) == (0 if made.warehouse.words.apart else len(members))
         assert set(each.lists) == {"L"}
 
 
@@ -278,6 +278,27 @@ def test_a_batch_ends_before_an_identifier_comes_again(opened):
         [*range(20, 30)],
     ]
     assert [member.fields["email"] for batch in found for member in batch.members] == [f"a{n}" for n in range(30)]
+
+
+@pytest.mark.parametrize("most", [1_000_000, 4_000, 700])
+@pytest.mark.parametrize("value", ["1", "NaN"])
+def test_batches_of_one_identifier_can_be_told_however_far_apart(opened, most, value, monkeypatch):
+    """
+    Where two members of a phase share an address their batches have one identifier in common, and no other two have;
+    also where one of them was written by the engine and the other read row by row, for a number that JSON lacks.
+    """
+    monkeypatch.setattr(reader, "APART", most)
+    monkeypatch.setattr(reader, "WRITE", 2000)
+    made = Outbox(opened, f="double precision")
+    made.counts(8_000, f"cast(case when i = 2100 then '{value}' else '1' end as double precision)")
+    opened.run(f"update {made.table} set ident = 'p7500' where seq = 2500")
+    [phase] = made.reader().phases()
+
+    found = [batch for rows in made.windows() for batch in cut(phase, rows, 1000)]
+
+    assert [seq for batch in found for seq in seqs(batch.members)] == list(range(8_000))
+    shared = [(i, j) for i, one in enumerate(found) for j in range(i) if one.idents & found[j].idents]
+    assert shared == [(7, 2)]
 
 
 def test_what_is_read_ahead_fails_as_the_rest(opened, monkeypatch):

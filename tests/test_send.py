@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from audiences import BatchRefused, Connector, Limits, Member, Receipt, connectors, http, ranges
 from audiences.batch import Batch, Verdict
 from audiences.errors import CredentialsRefused, Deferred, DeliveryError, LeaseLost, Unanswered
-from audiences.member import Keys, Written
+from audiences.member import Written
 from audiences.send import send
 from world import SECRET
 
@@ -65,9 +65,7 @@ def refusing(*keys):
 def as_written(made):
     """The same batch with its members as an engine writes them."""
     told = orjson.dumps([{"key": member.key, "fields": member.fields} for member in made.members]).decode()[1:-1]
-    keys = orjson.dumps([member.key for member in made.members]).decode()[1:-1]
-    members = Written(told, Keys(keys, len(made.members)), [member.seq for member in made.members])
-    return replace(made, members=members)
+    return replace(made, members=Written(told, [member.seq for member in made.members]))
 
 
 ANSWERS = {

@@ -35,7 +35,7 @@ class Rows:
     """Neighbouring rows of an outbox, in order. Columns, not a value a row: a million rows pass here in seconds.
 
     members: with their fields as the warehouse gives them; idents, lists: as long as members
-    idents:  identifiers, or numbers that stand for them
+    idents:  identifiers, or numbers that stand for them; none where all of the phase differ, and so do its keys
     held:    places of rows left out: their members' old identifiers may still be on the list, so they are not sent
     """
 
@@ -62,7 +62,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Members of one verb and one list that go out in one call."""
+    """Members of one verb and one list that go out in one call.
+
+    idents: as of `Rows`
+    """
 
     verb: str
     again: bool
@@ -107,7 +110,7 @@ def cut(phase: Phase, rows: Rows, size: int) -> Iterator[Batch]:
             end = start + size
             members, idents, lists = members[start:end], idents[start:end], lists[start:end]
         names = frozenset(idents)
-        if len(names) < len(members) or not _alike(members, lists):
+        if len(names) < len(idents) or not _alike(members, lists):
             members = members[: _together(members, idents, lists)]
             names = frozenset(idents[: len(members)])
         yield Batch(phase.verb, phase.again, lists[0], members, names)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
+from queue import SimpleQueue
 from typing import Protocol
 
 import structlog
@@ -49,7 +50,7 @@ class Book(Protocol):
 
 @dataclass
 class Delivery:
-    """One outbox on its way. `stop` is asked before each batch; `told` hears how many rows are done."""
+    """One outbox on its way. `stop` is asked before each commit; `told` hears how many rows are done."""
 
     book: Book
     connector: Connector
@@ -58,6 +59,7 @@ class Delivery:
     error: AudienceError | None = None
     stopped: bool = False
     flying: dict[Future[Sent], Batch] = field(default_factory=dict)
+    ended: SimpleQueue[Future[Sent]] = field(default_factory=SimpleQueue)
     landed: list[Sent] = field(default_factory=list)
     failed: list[Range] = field(default_factory=list)
     unnamed: int = 0  # members whom the provider refused without saying whom
@@ -112,8 +114,7 @@ class Delivery:
         No free call waits for another to be free, so that slow calls are all under way; where calls are quick, several
         end during one commit, and the next one is of several.
         """
-        most = self.connector.limits.concurrency
-        return max(1, min(most // 2, most - len(self.flying)))
+        return self.connector.limits.concurrency - len(self.flying)
 
     def _room(self) -> None:
         while len(self.flying) >= self.connector.limits.concurrency:
@@ -127,7 +128,9 @@ class Delivery:
             self.landed.append(whole(batch, Verdict.NO))
             return
         here = contextvars.copy_context()  # what is bound to the log: run, audience, sync
-        self.flying[pool.submit(here.run, send, self.connector, batch)] = batch
+        call = pool.submit(here.run, send, self.connector, batch)
+        self.flying[call] = batch
+        call.add_done_callback(self.ended.put)
 
     def _checkpoint(self) -> None:
         if self.book.due():
@@ -149,12 +152,14 @@ class Delivery:
     def _land(self, everything: bool = False) -> None:
         """Wait for the calls in flight: for one of them, or for all."""
         while self.flying:
-            done, _ = wait(self.flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                batch, sent = self.flying.pop(future), future.result()
-                self._note(batch, sent)
-            if not everything:
+            call = self._first()
+            self._note(self.flying.pop(call), call.result())
+            if not everything and self.ended.empty():
                 return
+
+    def _first(self) -> Future[Sent]:
+        """The first call in flight that has ended, as soon as one has."""
+        return self.ended.get()
 
     def _note(self, batch: Batch, sent: Sent) -> None:
         self.landed.append(sent)

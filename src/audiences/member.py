@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, overload
 
@@ -35,27 +34,27 @@ MEMBER: Callable[[Iterable[Any]], Member] = partial(tuple.__new__, Member)  # Me
 class Keys(Set[str]):
     """The keys of a batch, out of JSON: who only asks whether they are these very keys needs none of them.
 
-    json: the keys, with commas between; number: how many there are, all different
+    json: `{"key": …, "fields": {…}}` of each, with commas between; number: how many there are, all different
     """
 
     def __init__(self, json: str, number: int):
         self.json, self.number = json, number
 
     @cached_property
-    def told(self) -> Sequence[str]:
-        """Each of them, in order."""
-        found: list[str] = orjson.loads(f"[{self.json}]")
+    def members(self) -> Sequence[Mapping[str, Any]]:
+        """What the JSON says of each, in order."""
+        found: list[dict[str, Any]] = orjson.loads(f"[{self.json}]")
         return found
 
     @cached_property
     def _found(self) -> frozenset[str]:
-        return frozenset(self.told)
+        return frozenset(self)
 
     def __contains__(self, key: object) -> bool:
         return key in self._found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.told)
+        return (member["key"] for member in self.members)
 
     def __len__(self) -> int:
         return self.number
@@ -69,17 +68,17 @@ class Written(Sequence[Member]):
     """Members whose JSON the warehouse wrote: most batches go out as they are, and nobody looks at a member.
 
     json: `{"key": …, "fields": {…}}` of each, with commas between; every value is one that travels
-    keys: in the same order; seqs: their places in the outbox
+    seqs: their places in the outbox, in the same order
     """
 
-    def __init__(self, json: str, keys: Keys, seqs: Sequence[int]):
-        self.json, self.keys, self.seqs = json, keys, seqs
+    def __init__(self, json: str, seqs: Sequence[int]):
+        self.json, self.seqs, self.keys = json, seqs, Keys(json, len(seqs))
 
     @cached_property
     def members(self) -> Sequence[Member]:
         """Each of them, for whoever looks."""
-        fields = map(itemgetter("fields"), orjson.loads(f"[{self.json}]"))
-        return list(map(MEMBER, zip(self.keys.told, fields, self.seqs, strict=True)))
+        told = zip(self.keys.members, self.seqs, strict=True)
+        return [Member(member["key"], member["fields"], seq) for member, seq in told]
 
     def __len__(self) -> int:
         return len(self.seqs)

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 from audiences.batch import Phase, Rows
 from audiences.changes import VERB
 from audiences.control import Fence
-from audiences.member import MEMBER, Keys, Written
+from audiences.member import MEMBER, Written
 from audiences.ranges import Range
 from audiences.terms import SENT, fields, sent
 
 READ = 4000  # rows read at a time, or one batch where that is more: as many as stay in a processor's cache
+APART = 1_000_000  # identifiers that are told apart by one statement: more of them would take memory by the 100 MB
 WRITE = 16_000  # rows of which the engine writes the JSON at a time: each statement costs some 2 ms besides
 Row = tuple[Any, ...]
 P = TypeVar("P")
@@ -72,13 +73,15 @@ class Reader:
             yield from (self.rows(phase, lo, hi, failed) for lo, hi in _steps(phase, size, READ))
             return
         places = list(_steps(phase, size, WRITE))
-        statements = (self._batches(member, size, lo, hi) for lo, hi in places)
+        json, finite, ident = member
+        parts = [json] if self._apart(phase, ident) else [json, ident]
+        statements = (self._batches(parts, finite, size, lo, hi) for lo, hi in places)
         with self.fence.warehouse.beside() as ask, closing(ahead(statements, ask)) as asked:
             for (lo, hi), found in zip(places, asked, strict=True):
-                if all(finite for *_, finite in found):
-                    yield from (_written(phase, *batch) for *batch, _ in found)
+                if all(finite for _, _, finite, *_ in found):
+                    yield from (_written(phase, *batch) for batch in found)
                 else:
-                    yield self.rows(phase, lo, hi)
+                    yield self.rows(phase, lo, hi, ident=ident)
 
     def _member(self, phase: Phase) -> tuple[str, str, str] | None:
         """What the engine writes of a row; None where it does not, or rows differ: in their lists, or for they leave,
@@ -90,13 +93,23 @@ class Reader:
         told = {name: (sent(name), types[SENT + name]) for name in self.send}
         return self.fence.warehouse.words.written('cast("key" as varchar)', "ident", told)
 
-    def _batches(self, member: tuple[str, str, str], size: int, lo: int, hi: int) -> str:
-        """A row a batch: its places, keys, numbers for the identifiers, members, and whether JSON holds all values."""
-        json, finite, ident = member
-        parts = ('to_json(cast("key" as varchar))', ident, json)
+    def _apart(self, phase: Phase, ident: str) -> bool:
+        """Whether no two rows of a phase have one identifier, where that is sooner asked than batches are compared."""
+        if not self.fence.warehouse.words.apart:
+            return False
+        several = 1 + (phase.hi - phase.lo) // APART
+        rows = f"(select {ident} as i from {self._table} where seq >= {phase.lo} and seq <= {phase.hi}) as r"
+        twice = (
+            f"select 1 from {rows} where i % {several} = {part} group by i having count(*) > 1 limit 1"
+            for part in range(several)
+        )
+        return not any(self.fence.warehouse.run(statement) for statement in twice)
+
+    def _batches(self, parts: Sequence[str], finite: str, size: int, lo: int, hi: int) -> str:
+        """A row a batch: its places, whether JSON holds all values, members, numbers for identifiers if asked."""
         texts = ", ".join(f"string_agg(cast({part} as varchar), ',' order by seq)" for part in parts)
         return (
-            f"select min(seq), max(seq), {texts}, coalesce(bool_and({finite}), true)"
+            f"select min(seq), max(seq), coalesce(bool_and({finite}), true), {texts}"
             f" from {self._table} where seq >= {lo} and seq <= {hi}"
             f" group by seq - (seq - {lo}) % {size} order by min(seq)"
         )
@@ -105,14 +118,15 @@ class Reader:
     def _table(self) -> str:
         return self.fence.rows(self.outbox)
 
-    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range] = ()) -> Rows:
+    def rows(self, phase: Phase, lo: int, hi: int, failed: Sequence[Range] = (), ident: str = "ident") -> Rows:
         """The rows of a phase from lo to hi, both included.
 
         failed: moves that were not acknowledged; an upsert whose member leaves by one of them is held
+        ident:  what stands for the identifier, as SQL: the same for all batches that may be in flight together
         """
         names = list(self.send) if phase.verb == "upsert" else self._fields()
         found = self.fence.warehouse.run(
-            f'select {", ".join(sent(name) for name in names)}, cast("key" as varchar), ident'
+            f'select {", ".join(sent(name) for name in names)}, cast("key" as varchar), cast({ident} as varchar)'
             f"{'' if phase.list_id else ', list'}{self._held(failed)}"
             f" from {self._table} o where seq >= {lo} and seq <= {hi} order by seq"
         )
@@ -170,8 +184,7 @@ def ahead(places: Iterable[P], read: Callable[[P], T]) -> Generator[T]:
         yield from (each.result() for each in coming)
 
 
-def _written(phase: Phase, lo: int, hi: int, keys: str, idents: str, members: str) -> Rows:
+def _written(phase: Phase, lo: int, hi: int, finite: bool, members: str, idents: str = "") -> Rows:
     """One batch, as the engine wrote it. An outbox has a key no more than once among its upserts."""
     seqs = range(lo, hi + 1)
-    told = Written(members, Keys(keys, len(seqs)), seqs)
-    return Rows(told, idents.split(","), (str(phase.list_id),) * len(seqs))
+    return Rows(Written(members, seqs), idents.split(",") if idents else (), (str(phase.list_id),) * len(seqs))

@@ -36,6 +36,7 @@ class DuckDB(Words):
     text = "VARCHAR"
     moment = "TIMESTAMP"
     streams = True
+    apart = True
     # What is let go of. An audience that several syncs share is in memory only, and would be written to disk for it.
     loose: ClassVar[str] = "tag = 'BASE_TABLE'"
     numbers = True  # to number them in the query would keep it to one core

@@ -92,6 +92,7 @@ class Words(ABC):
     snapshot: ClassVar[str] = "begin transaction"  # all statements of it see the data of one moment
     lands: ClassVar[bool] = False  # whether an audience is written down before anything else is asked of it
     streams: ClassVar[bool] = False  # whether rows that are both grouped and counted are not written down for that
+    apart: ClassVar[bool] = False  # whether it tells a million values apart sooner than Python reads them
     locks: ClassVar[bool] = False  # whether a write that has waited for another may not see what that one wrote
     numbers: ClassVar[bool] = False  # whether each row of a table has its place in it, from 0 up, as its `rowid`
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
