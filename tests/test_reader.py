@@ -260,6 +260,24 @@ def test_rows_of_several_lists_or_of_who_leaves_are_read_one_by_one(opened):
     assert [type(found.members) for found in made.windows(send=["email"])] == [list]
 
 
+@pytest.mark.parametrize("verb", ["move", "remove"])
+def test_who_leaves_is_written_where_each_leaves_once(opened, verb):
+    """
+    By an engine that soon tells whether a key is among them twice; then, or where one carries what is no longer sent,
+    they are read one by one. What is told of them is the same.
+    """
+    made = Outbox(opened, email="varchar")
+    made.counts(2500, "'a' || cast(i as varchar)", verb=f"'{verb}'")
+    found = made.windows()
+
+    assert {type(each.members) for each in found} == {Written if opened.words.apart else list}
+    assert exact(member for each in found for member in each.members) == exact(made.told())
+    opened.run(f'update {made.table} set "key" = 993 where seq = 2400')
+    found = made.windows()
+    assert {type(each.members) for each in found} == {list}
+    assert [member.key for each in found for member in each.members].count("993") == 2
+
+
 def test_a_batch_ends_before_an_identifier_comes_again(opened):
     """
     What the engine wrote is cut where a key or an identifier stands twice, and nobody is lost.

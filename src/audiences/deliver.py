@@ -169,8 +169,7 @@ class Delivery:
             self.stays = self.stays or next(iter(sent.reasons.values()), "")
         if batch.verb == "move":
             ok = [*sent.found.get(Verdict.OK, []), *sent.found.get(Verdict.TICKET, [])]
-            left = [member.seq for member in batch.members if not any(lo <= member.seq <= hi for lo, hi in ok)]
-            self.failed += [(seq, seq) for seq in left]
+            self.failed += ranges.without(ranges.of(seqs(batch.members)), ok)
         self.told(sent.rows)
         counts = {str(verdict): sum(hi - lo + 1 for lo, hi in found) for verdict, found in sent.found.items()}
         # A line a batch is more than anyone reads; a sync that takes hours shows that it goes on.

@@ -72,8 +72,9 @@ class Reader:
         if failed or not (member := self._member(phase)):
             yield from (self.rows(phase, lo, hi, failed) for lo, hi in _steps(phase, size, READ))
             return
+        json, finite = member
+        ident = self.fence.warehouse.words.number.format("ident")
         places = list(_steps(phase, size, WRITE))
-        json, finite, ident = member
         parts = [json] if self._apart(phase, ident) else [json, ident]
         statements = (self._batches(parts, finite, size, lo, hi) for lo, hi in places)
         with self.fence.warehouse.beside() as ask, closing(ahead(statements, ask)) as asked:
@@ -83,22 +84,29 @@ class Reader:
                 else:
                     yield self.rows(phase, lo, hi, ident=ident)
 
-    def _member(self, phase: Phase) -> tuple[str, str, str] | None:
-        """What the engine writes of a row; None where it does not, or rows differ: in their lists, or for they leave,
-        by what they carry and in how often a key is among them.
+    def _member(self, phase: Phase) -> tuple[str, str] | None:
+        """What the engine writes of a row; None where it does not, or rows differ: in their lists, in what they carry,
+        or for a key is among them twice.
         """
-        types = self.fence.warehouse.columns(f"outbox_{self.fence.table}_{self.outbox}")
-        if phase.list_id is None or phase.verb != "upsert":
+        if phase.list_id is None or not self._alike(phase):
             return None
-        told = {name: (sent(name), types[SENT + name]) for name in self.send}
-        return self.fence.warehouse.words.written('cast("key" as varchar)', "ident", told)
+        types = self.fence.warehouse.columns(f"outbox_{self.fence.table}_{self.outbox}")
+        told = {name: (sent(name), types[SENT + name]) for name in self._named(phase)}
+        return self.fence.warehouse.words.written('cast("key" as varchar)', told)
 
-    def _apart(self, phase: Phase, ident: str) -> bool:
-        """Whether no two rows of a phase have one identifier, where that is sooner asked than batches are compared."""
+    def _alike(self, phase: Phase) -> bool:
+        """Whether each row carries the same fields, and a key of its own: who leaves may have several claims."""
+        if phase.verb == "upsert":
+            return True
+        words, once = self.fence.warehouse.words, set(self._fields()) - set(self.send)
+        return not once and words.apart and self._apart(phase, words.number.format('"key"'))
+
+    def _apart(self, phase: Phase, number: str) -> bool:
+        """Whether no two rows of a phase have this number in common, where that is sooner asked than read."""
         if not self.fence.warehouse.words.apart:
             return False
         several = 1 + (phase.hi - phase.lo) // APART
-        rows = f"(select {ident} as i from {self._table} where seq >= {phase.lo} and seq <= {phase.hi}) as r"
+        rows = f"(select {number} as i from {self._table} where seq >= {phase.lo} and seq <= {phase.hi}) as r"
         twice = (
             f"select 1 from {rows} where i % {several} = {part} group by i having count(*) > 1 limit 1"
             for part in range(several)
@@ -124,7 +132,7 @@ class Reader:
         failed: moves that were not acknowledged; an upsert whose member leaves by one of them is held
         ident:  what stands for the identifier, as SQL: the same for all batches that may be in flight together
         """
-        names = list(self.send) if phase.verb == "upsert" else self._fields()
+        names = self._named(phase)
         found = self.fence.warehouse.run(
             f'select {", ".join(sent(name) for name in names)}, cast("key" as varchar), cast({ident} as varchar)'
             f"{'' if phase.list_id else ', list'}{self._held(failed)}"
@@ -153,6 +161,10 @@ class Reader:
     def _before(self, fields: Mapping[str, object]) -> dict[str, object]:
         """A field that is no longer sent travels only with a removal, which may be known by it."""
         return {name: value for name, value in fields.items() if name in self.send or value is not None}
+
+    def _named(self, phase: Phase) -> Sequence[str]:
+        """The fields that travel; of who leaves also those that once did."""
+        return list(self.send) if phase.verb == "upsert" else self._fields()
 
     def _fields(self) -> list[str]:
         return fields(self.fence.warehouse.columns(f"outbox_{self.fence.table}_{self.outbox}"))

@@ -36,6 +36,7 @@ class DuckDB(Words):
     text = "VARCHAR"
     moment = "TIMESTAMP"
     streams = True
+    number = "hash({})"
     apart = True
     # What is let go of. An audience that several syncs share is in memory only, and would be written to disk for it.
     loose: ClassVar[str] = "tag = 'BASE_TABLE'"
@@ -101,7 +102,7 @@ class DuckDB(Words):
         """It has no time-out of its own."""
         return interrupting(connection, most)
 
-    def written(self, key: str, ident: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str, str] | None:
+    def written(self, key: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
         """By its own JSON, which writes NaN and infinity too. A struct's is made faster than json_object's."""
         values = {name: _json(*field) for name, field in fields.items()}
         if None in values.values():
@@ -109,7 +110,7 @@ class DuckDB(Words):
         parts = ", ".join(f"{quoted(name)} := {value}" for name, value in values.items())
         finite = [f"isfinite({column})" for column, type_ in fields.values() if type_ in ("DOUBLE", "DATE")]
         told = f"to_json(struct_pack(key := {key}, fields := struct_pack({parts})))"
-        return told, " and ".join(finite) or "true", f"hash({ident})"
+        return told, " and ".join(finite) or "true"
 
     @contextmanager
     def beside(self, connection: Connection) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:

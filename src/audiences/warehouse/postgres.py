@@ -46,6 +46,7 @@ class Postgres(Words):
     dialect = "postgres"
     text = "character varying"
     moment = "timestamp without time zone"
+    number = "hashtextextended({}, 0)"
     snapshot = "begin isolation level repeatable read"
     whole = re.compile(r"smallint|integer|bigint|boolean|numeric\(\d+,0\)")
     spelled = re.compile(r"text|character varying(\(\d+\))?|date|timestamp(\(\d\))? without time zone|uuid")
@@ -115,7 +116,7 @@ class Postgres(Words):
         """A cast, which costs nothing where the type is the column's own."""
         return f"cast(q.{quoted(column)} as {type_})"
 
-    def written(self, key: str, ident: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str, str] | None:
+    def written(self, key: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
         """Part by part: json_build_object takes longer, and writes a float of a whole number as an integer."""
         told = {name: _json(*field) for name, field in fields.items()}
         parts = [literal(f"{orjson.dumps(name).decode()}:") + f" || {part[0]}" for name, part in told.items() if part]
@@ -123,7 +124,7 @@ class Postgres(Words):
             return None
         text = f"""'{{"key":' || to_json({key}) || ',"fields":{{' || {" || ',' || ".join(parts)} || '}}}}'"""
         finite = " and ".join(part[1] for part in told.values() if part and part[1])
-        return text, finite or "true", f"hashtextextended({ident}, 0)"
+        return text, finite or "true"
 
     def indexed(self, table: str, column: str) -> Sequence[str]:
         """Each batch would read the whole table. It is not analysed: one without rows is planned for as empty,

@@ -92,7 +92,8 @@ class Words(ABC):
     snapshot: ClassVar[str] = "begin transaction"  # all statements of it see the data of one moment
     lands: ClassVar[bool] = False  # whether an audience is written down before anything else is asked of it
     streams: ClassVar[bool] = False  # whether rows that are both grouped and counted are not written down for that
-    apart: ClassVar[bool] = False  # whether it tells a million values apart sooner than Python reads them
+    number: ClassVar[str] = ""  # of a value {}: equal ones have the same, hardly any others; where JSON is `written`
+    apart: ClassVar[bool] = False  # whether it tells a million of those apart sooner than Python reads them
     locks: ClassVar[bool] = False  # whether a write that has waited for another may not see what that one wrote
     numbers: ClassVar[bool] = False  # whether each row of a table has its place in it, from 0 up, as its `rowid`
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
@@ -180,9 +181,8 @@ class Words(ABC):
         """Statements before and after one that raises Conflict where another worker's transaction is in the way."""
         return "", ""
 
-    def written(self, key: str, ident: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str, str] | None:
-        """JSON of a member as text, `{"key": …, "fields": {…}}`; whether it is JSON; and a whole number for the ident,
-        of equal ones the same and of hardly any others: SQL expressions over a row.
+    def written(self, key: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+        """JSON of a member as text, `{"key": …, "fields": {…}}`, and whether it is JSON: SQL expressions over a row.
 
         None where the engine does not write all of it just as `portable` and Python would.
         fields: destination field -> column, type
