@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from audiences import control
+from audiences import control, lease
+from audiences.errors import Held
 from engines import either
 from world import World
 
@@ -26,10 +27,57 @@ def world(tmp_path, engine):
 
 
 def renamed(world):
-    (world.folder / "audiences" / "team.sql").unlink()
+    (world.folder / "audiences" / "team.sql").unlink(missing_ok=True)
     world.define('renamed_from = "team.webhook"', name="crew")
     world.receiver.before = lambda told: None
     world.receiver.calls.clear()
+
+
+def test_a_new_name_that_was_refused_before_the_old_one_was_written(world):
+    """
+    Run without renamed_from, the new name is told that its list is another's and what to write; that done, it goes on
+    where the old one ended.
+    """
+    world.define(name="crew")
+    refused = world.sync().error
+    assert 'write renamed_from = "team.webhook"' in refused.do
+    assert world.plan().added == 3
+    renamed(world)
+
+    assert (world.plan().listed, world.plan().added) == (2, 0)
+    result = world.sync()
+
+    assert (result.outcome, result.plan.listed, result.refused) == ("unchanged", 2, 1)
+    assert world.receiver.calls == []
+    with world.worker() as worker:
+        assert control.syncs(worker.warehouse) == {"crew.webhook": "crew__webhook"}
+
+
+def test_a_copy_that_was_refused_does_not_keep_the_other_from_its_list(world):
+    """
+    Where a copy of an audience ran once and was refused, the one whose list it is goes on as before.
+    """
+    world.define(name="crew")
+    assert world.sync().outcome == "failed"
+    (world.folder / "audiences" / "crew.sql").unlink()
+    world.define()
+
+    assert (world.sync().outcome, world.plan().listed) == ("unchanged", 2)
+
+
+def test_a_refused_new_name_that_is_run_by_another_worker_is_left_alone(world):
+    """
+    Who holds the new name's lease keeps its tables; the other run is told so, and nothing is renamed.
+    """
+    world.define(name="crew")
+    world.sync()
+    renamed(world)
+
+    with world.worker() as worker:
+        lease.take(worker.state, "crew.webhook", 0)
+    assert isinstance(world.sync().error, Held)
+    with world.worker() as worker:
+        assert set(control.syncs(worker.warehouse)) == {"crew.webhook", "team.webhook"}
 
 
 def test_a_dry_run_of_a_renamed_sync(world):

@@ -30,7 +30,7 @@ from audiences.claims import Asked
 from audiences.connector import Connector
 from audiences.control import Control, Fence
 from audiences.dispatch import Dispatch
-from audiences.errors import AudienceError, LeaseLost, StaleSource
+from audiences.errors import AudienceError, DefinitionError, LeaseLost, StaleSource
 from audiences.lease import Lease
 from audiences.project import Binding
 from audiences.reader import Reader
@@ -144,7 +144,12 @@ class Steps:
             id=list_id,
             key=self.audience.key_columns,
         )
-        control.alone(fence.warehouse, sync, list_id)
+        try:
+            control.alone(fence.warehouse, sync, list_id)
+        except DefinitionError:
+            # Whoever keeps the list would be refused, too, for as long as this one says that it does.
+            fence.update("list_name = :name, list_id = :id", name=known.list_name, id=known.list_id)
+            raise
         self.asked = compare.asked(fence.warehouse, self.audience, self.binding, self.source, self.types)
         terms = compare.terms(self.audience, self.binding, self.asked, list_id)
         tables.create(fence.warehouse, terms, self.asked.types)
