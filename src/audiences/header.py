@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import tomllib
@@ -77,7 +78,15 @@ def read(file: Cut) -> Header:
     fault = min(faults, key=lambda fault: (fault["type"] == "missing", file.place(*fault["loc"]).line))
     depth, model = _TABLES.get(str(fault["loc"][0]), (1, Header))
     known = model if len(fault["loc"]) >= depth else Header
+    if fault["type"] == "missing" and (written := _misspelt(file, fault["loc"], known.model_fields)):
+        fault = {**fault, "type": "extra_forbidden", "loc": (*fault["loc"][:-1], written)}
     raise mistake(file, fault["loc"][:depth], fault, known.model_fields)
+
+
+def _misspelt(file: Cut, keys: Sequence[object], known: Mapping[str, FieldInfo]) -> str:
+    """The unknown key beside a missing one that is most like it; empty where none is. A sync's may be its options."""
+    beside = [key[-1] for key in file.lines if key[:-1] == keys[:-1] and key[-1] not in known]
+    return next(iter(difflib.get_close_matches(str(keys[-1]), beside, 1, cutoff=0.75)), "")
 
 
 def mistake(file: Cut, keys: Sequence[object], fault: ErrorDetails, known: Mapping[str, FieldInfo]) -> DefinitionError:
