@@ -140,7 +140,9 @@ def test_a_column_that_the_query_does_not_return(world):
     world.define(text=HEADER.replace('"email", "nps"', '"EMAIL", "npz"').replace("id, email, nps", "*"))
     error = world.sync().error
 
-    assert "team.sql uses the column 'npz', which the query does not return (it returns 'nps')" in error.what
+    assert (
+        "audiences/team.sql:9 uses the column 'npz', which the query does not return (it returns 'nps')" in error.what
+    )
     assert error.do == "select it, or name one of: id, email, nps"
 
 

@@ -258,6 +258,21 @@ def test_the_guard_names_a_column_that_became_null(world):
     assert "(every value of nps became NULL)" in world.sync().error.what
 
 
+def test_a_guard_says_of_nobody_that_his_values_are_gone(world):
+    """
+    Where an empty result may empty the list and the guard stops it for its size, no column became NULL.
+    """
+    world.people(*((n, f"p{n}@x", 1) for n in range(10)))
+    world.sync()
+    world.people()
+    world.define("[guard]\nempty = true\nremoved = 0.5\nfloor = 1")
+    stopped = world.sync().error
+
+    assert isinstance(stopped, UnsafePlan)
+    assert "would remove 10 of 10" in stopped.what
+    assert "became NULL" not in stopped.what
+
+
 def test_a_guard_whose_reason_cannot_be_told(world, monkeypatch):
     """
     Where the audience cannot be asked again, such as for its time-out, the plan is stopped without word of why.

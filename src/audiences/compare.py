@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from audiences import cron
+from audiences import cron, header
 from audiences.audience import Audience
 from audiences.changes import Changes
 from audiences.claims import Asked, claims
@@ -26,8 +26,9 @@ KINDS = ("ledger", "refused", "pending")
 
 def asked(warehouse: Warehouse, audience: Audience, binding: Binding, source: str, types: Mapping[str, str]) -> Asked:
     """What a sync reads of `source`, the audience's rows. DefinitionError for a column that it does not return."""
-    key = tuple(column(audience, part, types) for part in audience.key)
-    send = {name: column(audience, wanted, types) for name, wanted in binding.sync.send.items()}
+    key = tuple(column(audience, part, types, "key") for part in audience.key)
+    at = ("sync", binding.sync.section, "send")
+    send = {name: column(audience, wanted, types, *at, name) for name, wanted in binding.sync.send.items()}
     if not issubclass(binding.connector, Hashed):
         return Asked(source, warehouse.stored(types), key, send)
     consents = binding.connector.consented(binding.options, tuple(send))
@@ -64,14 +65,14 @@ def terms(audience: Audience, binding: Binding, asked: Asked, list_id: str) -> T
     )
 
 
-def column(audience: Audience, wanted: str, types: Mapping[str, str]) -> str:
-    """The query's own spelling of a column; engines do not tell case apart."""
+def column(audience: Audience, wanted: str, types: Mapping[str, str], *at: str) -> str:
+    """The query's own spelling of a column; engines do not tell case apart. at: the header's keys that name it"""
     found = {name.casefold(): name for name in types}
     if name := found.get(wanted.casefold()):
         return name
     near = difflib.get_close_matches(wanted, types, 1)
     raise DefinitionError(
-        f"{audience.path.name} uses the column {wanted!r}, which the query does not return"
+        f"{header.cut(audience.path).place(*at)} uses the column {wanted!r}, which the query does not return"
         + (f" (it returns {near[0]!r})" if near else ""),
         do=f"select it, or name one of: {', '.join(types)}",
     )
@@ -193,10 +194,11 @@ def explained(warehouse: Warehouse, changes: Changes, audience: Audience) -> str
 def _reasons(warehouse: Warehouse, changes: Changes) -> list[str]:
     names = list(changes.terms.send)
     held = [f"count({sent(name)})" if SENT + name in changes.known.columns else "0" for name in names]
-    [before], [now] = warehouse.run(f"select {', '.join(held)} from {changes.ledger}"), warehouse.run(changes.filled())
+    [before] = warehouse.run(f"select {', '.join(held)} from {changes.ledger}")
+    [(rows, *now)] = warehouse.run(changes.filled())
     found = list(zip(names, before, now, strict=True))
     new = [name for name, before, now in found if now and not before]
-    lost = [name for name, before, now in found if before and not now]
+    lost = [name for name, before, now in found if rows and before and not now]
     words = [f"{name} was added to send, or had no value before" for name in new]
     return words + [f"every value of {name} became NULL" for name in lost]
 

@@ -86,9 +86,9 @@ select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self.
 from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
 
     def filled(self) -> str:
-        """How many rows have a value: one row, a count for each field that is sent now."""
+        """How many rows there are, and how many have a value: one row, a count for each field that is sent now."""
         counts = ", ".join(f"count(c{i})" for i in range(len(self.terms.send)))
-        return f"select {counts} from ({self._rows()}) as r"
+        return f"select count(*), {counts} from ({self._rows()}) as r"
 
     @property
     def _list(self) -> str:
