@@ -231,14 +231,14 @@ def test_a_broken_file_is_no_concern_of_another(broken):
 
 def test_no_file_at_all_is_said(project):
     """
-    A project without a file is told so.
+    A project without a file is told so, and is no success: its files may not have been mounted.
     """
     (project.folder / "audiences" / "team.sql").unlink()
 
-    ended = project.types("plan")
-
-    assert ended.code == 0
-    assert "there is no .sql file in audiences" in ended.err
+    for command in ("plan", "check", "sync --all"):
+        ended = project.types(*command.split())
+        assert ended.code == 2
+        assert "there is no .sql file in audiences" in ended.err
 
 
 def test_a_warehouse_that_another_process_holds_is_said(project):

@@ -85,14 +85,13 @@ class Session:
     def chosen(self, names: Sequence[str] = ()) -> Chosen:
         """The audiences and syncs that are meant, all where no name is given. What cannot be read is told on stderr."""
         errors = self._broken(names)
-        for error in errors:
-            output.complain(error)
         sound = [name for name in names if not self._only_broken(name)]
         found = self.project.select(sound) if sound or not names else ()
-        if not (found or errors):
-            output.complain(
-                f"there is no .sql file in {self.folder / 'audiences'}\n  do: write one, as the README shows"
-            )
+        if not (found or errors):  # a job whose files were not mounted must not end as if all were well
+            what = f"there is no .sql file in {self.folder / 'audiences'}"
+            errors = [DefinitionError(what, do="write one, as the README shows, or name its folder: -C FOLDER")]
+        for error in errors:
+            output.complain(error)
         return Chosen([(each, [self.project.bindings[sync.name] for sync in each.syncs]) for each in found], errors)
 
     def _broken(self, names: Sequence[str]) -> Sequence[DefinitionError]:
