@@ -139,6 +139,7 @@ def plan(case: Case) -> tuple[set[Change], dict[str, int]]:
         "repeated": len(repeated),
         "nameless": len(members) - len(wanted),
         "listed": len(listed),
+        "second": len(case.claims) - len(listed),
         "added": len(sent - listed),
         "updated": len((sent & listed) | {change.key for change in out if change.verb == "move"}),
         "removed": len(left),

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
-from audiences import compare, control, outbox, tables
+from audiences import compare, control, outbox, ranges, tables
 from audiences.audience import Sync
+from audiences.batch import Verdict
 from audiences.control import Control, Fence
 from audiences.identity import Form
+from audiences.ledger import Settlement
+from audiences.reader import Reader
 from audiences.terms import Terms
+from audiences.verdicts import Found
 from audiences.warehouse import Warehouse
 from engines import EVERY, started
 from oracle import Case, Claim, Person, Refusal, ident, plan
@@ -66,9 +71,9 @@ modes = st.sampled_from(["mirror", "mirror", "mirror", "upsert", "add"])
 repeatables = st.sampled_from([True, True, False])
 
 
-def cases(people, claims, refusals=refusals):
+def cases(people, claims, refusals=refusals, most=8):
     """Up to eight worlds side by side, with keys and addresses of their own: one statement judges them all."""
-    worlds = st.lists(st.builds(Case, people, claims, refusals), min_size=1, max_size=8)
+    worlds = st.lists(st.builds(Case, people, claims, refusals), min_size=1, max_size=most)
     return st.builds(side_by_side, worlds, modes, repeatables, st.sampled_from([True, False, False]))
 
 
@@ -106,6 +111,7 @@ def empty(warehouse):
     warehouse.run("create table people (id bigint, email varchar, nps integer)")
     control.create(warehouse, SYNC.name, SYNC.table)
     tables.create(warehouse, TERMS, warehouse.described(QUERY))
+    warehouse.run(f"update {warehouse.table('control_' + SYNC.table)} set epoch = 7, outbox = 7")
     return Fence(warehouse, SYNC.name, SYNC.table, 7)
 
 
@@ -147,6 +153,20 @@ def planned(fence, case, rule):
         " where seq >= 0 order by seq"
     )
     return [(*row[:3], whole(row[3]), *row[4:]) for row in rows], filled, changes
+
+
+def settled(fence, keyed, total, rows):
+    """The ledger once all of the outbox is acknowledged, so many rows in a transaction."""
+    settlement = Settlement(fence, 7, ['"sent_email"', '"sent_nps"'], compare.moment(NOW), keyed=keyed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "chunks", partial(ranges.chunks, rows=rows))
+        settlement.acknowledged(Found(total, {Verdict.OK: ((0, total - 1),)}))
+    return sorted(read(fence, "ledger"), key=str)
+
+
+def read(fence, kind):
+    columns = '"key", ident, list, sure, outbox, cast("at" as varchar), sent_email, sent_nps'
+    return fence.warehouse.run(f"select {columns} from {fence.warehouse.table(f'{kind}_team__webhook')}")
 
 
 def agrees(fence, case, rule=None):
@@ -213,6 +233,41 @@ def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
     The same where claims may be of another list, or known by another identifier than today's.
     """
     agrees(fence, case, rule="another")
+
+
+@settings(max_examples=times(12, 3_000, 15), **often)
+@given(case=cases(unique_people, st.one_of(by_this_rule, by_any_rule), most=2), rows=st.integers(1, 6))
+def test_a_ledger_that_is_settled_by_key(fence, case, rows):
+    """
+    Where a plan says that keys are enough, and all of it is acknowledged, the ledger is what identifiers make of it,
+    in however many transactions.
+    """
+    _, counts, _ = planned(fence, case, "another")
+    total = Reader(fence, 7, ()).total()
+    assume(counts.keyed and total)
+    before = read(fence, "ledger")
+    by_identifier = settled(fence, 0, total, rows)
+    written(fence, fence.warehouse.table("ledger_team__webhook"), before)
+
+    assert settled(fence, total, total, rows) == by_identifier
+
+
+@pytest.mark.parametrize(
+    ("people", "claims", "enough"),
+    [
+        ([(1, "new@x")], [(1, "old@x", True), (2, "gone@x", True)], True),
+        ([(1, "a@x")], [(1, "a@x", True), (1, "old@x", True)], False),  # a member with two claims
+        ([(1, "new@x")], [(1, "old@x", True), (2, "old@x", True)], False),  # one removal for two claims
+        ([(1, "new@x"), (2, "old@x")], [(1, "old@x", False)], False),  # handed over, and not known to be there
+    ],
+)
+def test_when_keys_are_enough(fence, people, claims, enough):
+    """
+    A ledger is settled by key alone where each member has one claim, and none goes or stays for another's sake.
+    """
+    case = Case([Person(*each, 1) for each in people], [Claim(key, n, "L", n, 1, sure) for key, n, sure in claims])
+
+    assert planned(fence, case, None)[1].keyed == enough
 
 
 @settings(max_examples=times(6, 1_000, 7), **often)

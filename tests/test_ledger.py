@@ -160,6 +160,18 @@ def test_a_first_load_looks_for_nothing_to_replace(books):
     assert not [each for each in said if "delete" in each.lower() and f"ledger_{TABLE}" in each]
 
 
+@pytest.mark.parametrize("ok", [[(0, 0)], [(0, 1)]])
+def test_a_removal_that_is_refused_keeps_its_claim_whatever_its_key(books, ok):
+    """
+    Of a member who changes list the old claim goes when its removal is acknowledged, and not with the new one.
+    """
+    books.holds((1, "a@x", 1, True, "M"))
+    books.outbox(("upsert", 1, "a@x", 2), ("remove", 1, "a@x", 1, "M"))
+    replace(books.settlement(), keyed=2).whole(Found(2, {Verdict.OK: tuple(ok)}))
+
+    assert {nps for _, _, nps, _ in books.claims()} == ({2} if ok == [(0, 1)] else {1, 2})
+
+
 def test_an_identifier_of_another_list_is_another(books):
     """
     What happens on one list changes no claim on another.

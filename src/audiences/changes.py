@@ -31,10 +31,7 @@ class Changes(Joined):
 gone as (select lk, li, ll, {self._each("p{i}")}, si is not null as wanted,
   si is not null and ll = {self._list} as moved from j
   where lk is not null and (si is null or si <> li or ll <> {self._list}){self._once("lk")}),
-{self._doubts()}near as materialized (select l."key", l.ident, l.list, l.sure from {self.ledger} l
-  where l.ident in (select li from j where lk is not null
-    union all select si from j where lk is not null and (si <> li or ll <> {self._list}))),
-held as ({self._held()}),
+{self._doubts()}held as ({self._held()}),
 leaving as (select g.*, h.ident is not null as kept, h.sure as sure from gone g
   left join held h on h.ident = g.li and g.ll = {self._list}),
 want as ({self._want()}),
@@ -136,6 +133,8 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "pending": '(select count(distinct "key") from doubt)' if self.terms.judged_within else "0",
             "astray": "0" if self.known.wide else self._astray(),
             "unconsented": f"(select count(distinct sk) from j where sk is not null and not {willing})",
+            "second": "(select coalesce(sum(more), 0) from twice)",
+            "untouched": self._untouched(),
         }
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
         return f"select {' || chr(44) || '.join(counts)} from n"
@@ -144,6 +143,11 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
         """How many claims that differ are not known by what today's rule makes of them."""
         here = 'n."key" = lk and n.ident = li and n.list = ll'
         return f"(select count(*) from j where lk is not null and not exists (select 1 from near n where {here}))"
+
+    def _untouched(self) -> str:
+        """How many claims differ, and are named by no row of the outbox: who waits, or leaves by another's row."""
+        here = 'o."key" = lk and o.ident = li and o.list = ll'
+        return f"(select count(*) from j where lk is not null and not exists (select 1 from todo o where {here}))"
 
     def _removed(self) -> str:
         if self.terms.mode != "mirror":

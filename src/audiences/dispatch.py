@@ -15,6 +15,7 @@ from audiences.deliver import Delivery
 from audiences.errors import LeaseLost
 from audiences.lease import Lease
 from audiences.ledger import Settlement
+from audiences.plan import Plan
 from audiences.project import Binding
 from audiences.reader import Reader
 from audiences.repair import Repair
@@ -24,13 +25,14 @@ from audiences.worker import Result, Worker
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One outbox that its guard let pass. repair: where it holds everyone, for the list is made anew"""
+    """One outbox that its guard let pass, and its plan. repair: where it holds everyone, for the list is made anew"""
 
     worker: Worker
     binding: Binding
     held: Lease
     connector: Connector
     reader: Reader
+    plan: Plan
     repair: Repair | None = None
 
     def go(self, result: Result) -> Result:
@@ -59,8 +61,8 @@ class Dispatch:
         fence, total, phases = self.reader.fence, self.reader.total(), self.reader.phases()
         now = compare.moment(self.worker.now())
         leaves = any(phase.verb != "upsert" for phase in phases)
-        [(claims,)] = fence.warehouse.run(f"select count(*) from {self._ledger}")
-        settlement = Settlement(fence, fence.epoch, self.reader.columns(), now, leaves=leaves, first=not claims)
+        first, keyed = not self.plan.listed, total if self.plan.keyed else 0
+        settlement = Settlement(fence, fence.epoch, self.reader.columns(), now, leaves=leaves, first=first, keyed=keyed)
         shown = partial(flush, self.connector, self.reader.lists(phases))
         book = Book(fence, self.held, self.reader, phases, settlement, shown, self.connector.limits.batch)
         done = partial(self.worker.told, self.binding.sync.name)
@@ -83,25 +85,23 @@ class Dispatch:
         delivered = result.delivered + ranges.common(found.of(Verdict.OK), counted)
         leaving = [(phase.lo, phase.hi) for phase in phases if phase.verb in ("move", "remove")]
         stayed = result.stayed + ranges.common(found.of(Verdict.REFUSED, Verdict.DOUBT), leaving)
-        result = replace(result, delivered=delivered, stayed=stayed, size=self._size(result.size or 0, claims))
+        result = replace(result, delivered=delivered, stayed=stayed, size=self._size(settlement.by_key(found)))
         result = replace(result, unnamed=result.unnamed + delivery.unnamed, stays=result.stays or delivery.stays)
         return replace(result, stopped=delivery.stopped, error=delivery.error)
 
-    @property
-    def _ledger(self) -> str:
-        fence = self.reader.fence
-        return fence.warehouse.table("ledger_" + fence.table)
+    def _size(self, once: bool) -> int:
+        """Members who have a claim now. once: each has one, for the plan found no second, and all was acknowledged
 
-    def _size(self, listed: int, claims: int) -> int:
-        """Members who have a claim now; listed, claims: how many members and claims there were.
-
-        Where nobody was listed, each has one. Where each had one, a second is of this outbox, and only its keys are
-        looked through: to tell all keys apart takes as long as half a comparison.
+        Where each had one, a second is of this outbox, and only its keys are looked through: to tell all keys apart
+        takes as long as half a comparison.
         """
-        new = f' where "key" in (select "key" from {self._ledger} where outbox = {self.reader.outbox})'
-        among = f"from {self._ledger}{new if listed == claims else ''}"
-        second = f'(select count(*) - count(distinct "key") {among})' if listed else "0"
-        [(size,)] = self.reader.fence.warehouse.run(f"select count(*) - {second} from {self._ledger}")
+        fence = self.reader.fence
+        ledger = fence.warehouse.table("ledger_" + fence.table)
+        new = f' where "key" in (select "key" from {ledger} where outbox = {self.reader.outbox})'
+        second = f'(select count(*) - count(distinct "key") from {ledger}{"" if self.plan.second else new})'
+        [(size,)] = fence.warehouse.run(
+            f"select count(*) - {'0' if once or not self.plan.listed else second} from {ledger}"
+        )
         return int(size)
 
     def _run(self, delivery: Delivery, book: Book, total: int) -> None:

@@ -73,9 +73,17 @@ m as (select count(there) as whole, count("key") as keyed from k),
 n as (select m.whole - again.more as whole, m.keyed - again.more as keyed from m, again)"""
 
     def _twice(self) -> str:
-        """Of keys with several claims, how many more than one. One of them differs from the query, and so is in j."""
-        here = f'from {self.ledger} where "key" in (select lk from j)'
-        return f'twice as (select "key", count(*) - 1 as more {here} group by "key" having count(*) > 1)'
+        """Who has an identifier that a claim of `j` has, or that its member has now; and of keys with several claims,
+        how many more than one.
+
+        Of those claims all are in j but one that equals the query, and that has the identifier of its member now.
+        """
+        moved = f"lk is not null and (si <> li or ll <> {self._list})"
+        return f"""near as materialized (select l."key", l.ident, l.list, l.sure from {self.ledger} l
+  where l.ident in (select li from j where lk is not null union all select si from j where {moved})),
+twice as (select "key", count(*) - 1 as more from (select lk as "key", li, ll from j where lk is not null
+    union select n."key", n.ident, n.list from near n where n."key" in (select lk from j)) c
+  group by "key" having count(*) > 1)"""
 
     def _named(self, ident: str, list_: str, key: str, before: Mapping[str, str]) -> str:
         """By what a claim is known: as the ledger says where another rule may have written it, else by today's rule.

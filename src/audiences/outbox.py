@@ -14,7 +14,7 @@ from audiences.warehouse import Warehouse
 from audiences.whole import COUNTS
 
 SAME: tuple[str, ...] = ("rows", "listed", "added", "updated", "removed", "refreshed", "repeated", "nameless")
-SAME += ("waiting", "unknown", "pending", "unconsented")  # what a census and a plan call by one name
+SAME += ("waiting", "unknown", "pending", "unconsented", "second", "untouched")  # a census and a plan call them alike
 
 
 def count(warehouse: Warehouse, changes: Changes, sync: Sync) -> Plan:

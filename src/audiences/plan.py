@@ -26,6 +26,8 @@ class Plan:
     pending:  members whom the provider has taken in and not judged yet; they are sent nothing until it has
     fewest:   below so many the destination does not use a list
     unconsented: set aside, for a consent that the destination asks for is not given; removed if there
+    second:   claims of members who have another
+    untouched: claims that differ from the query, and that no row of its outbox names
     anew:     of whom the list is made anew: all are sent, those who did not change among the refreshed
     """
 
@@ -46,6 +48,8 @@ class Plan:
     unconsented: int = 0
     fewest: int = 0
     counts: str = "members"
+    second: int = 0
+    untouched: int = 0
     anew: int = 0
 
     @property
@@ -56,6 +60,11 @@ class Plan:
     def after(self) -> int:
         """How many are listed once it is delivered."""
         return self.listed + self.added - self.removed
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its outbox, all acknowledged, replaces just the claims of its keys: each has one, and it is named."""
+        return not self.second and not self.untouched
 
     @property
     def few(self) -> bool:

@@ -32,6 +32,7 @@ from audiences.control import Control, Fence
 from audiences.dispatch import Dispatch
 from audiences.errors import AudienceError, DefinitionError, LeaseLost, StaleSource
 from audiences.lease import Lease
+from audiences.plan import Plan
 from audiences.project import Binding
 from audiences.reader import Reader
 from audiences.repair import Repair
@@ -90,8 +91,8 @@ class Steps:
                 raise self.stale
             with self.worker.stage("prepare"):
                 terms = self._terms(fence, connector)
-            self._plan(fence, terms)
-            self._deliver(held, fence, connector, terms)
+            plan = self._plan(fence, terms)
+            self._deliver(held, fence, connector, terms, plan)
         history.prune(fence, compare.moment(self.worker.now() - self.worker.keeps), self.worker.stop)
         self._count()
 
@@ -163,7 +164,7 @@ class Steps:
         with theirs(type(connector)):
             return connector.prepare(name)
 
-    def _plan(self, fence: Fence, terms: Terms) -> None:
+    def _plan(self, fence: Fence, terms: Terms) -> Plan:
         """Make this run's outbox, and let the guard judge it."""
         warehouse, known = fence.warehouse, control.read(fence.warehouse, fence.table)
         warehouse.relieve()  # of the ledger that an earlier sync has read
@@ -192,15 +193,16 @@ class Steps:
         outbox.outlive(fence, changes)
         # Claims of two rules may stand side by side from here on, until a later run finds them all of one.
         fence.update("rule = :rule", rule=None if changes.known.wide else terms.rule)
+        return plan
 
-    def _deliver(self, held: Lease, fence: Fence, connector: Connector, terms: Terms) -> None:
+    def _deliver(self, held: Lease, fence: Fence, connector: Connector, terms: Terms, plan: Plan) -> None:
         reader = Reader(fence, fence.epoch, list(terms.send))
         if not reader.total():
             outbox.drop(fence, fence.epoch)
             flush(connector, [terms.list_id])  # a run under another name may have been cut off before it did
             return
         mended = Repair(fence, connector, terms.list_id, self.worker.now()) if self.worker.replace else None
-        self.result = Dispatch(self.worker, self.binding, held, connector, reader, mended).go(self.result)
+        self.result = Dispatch(self.worker, self.binding, held, connector, reader, plan, mended).go(self.result)
 
     def _count(self) -> None:
         warehouse, table = self.worker.warehouse, self.binding.sync.table

@@ -29,6 +29,8 @@ COUNTS = (
     "pending",  # members who wait for the provider's verdict
     "astray",  # claims whose identifier is not what was sent makes by today's rule, of those that differ
     "unconsented",  # members without a consent that is asked for, who are none of the nameless
+    "second",  # claims of keys that have another
+    "untouched",  # claims that differ, and that no row of the outbox names
 )
 KEY = 'r."key"'  # not `"key"` alone: inside of an `exists` that would be another's
 REPEATED = 'rep as (select "key" from r where "key" is not null group by "key" having count(*) > 1)'
@@ -82,7 +84,7 @@ from r where {"true" if whole else fit}"""
         return f"""with r as ({rows}){", " + REPEATED if self.repeated else ""}
 select count(*), count({KEY}), count({KEY}), count(distinct {KEY}), 0, 0, {self._repeated_keys()},
   count(case when {once} and {willing} then 1 end) - {named}, {named},
-  0, 0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end)
+  0, 0, 0, 0, 0, 0, 0, count(case when {once} and not {willing} then 1 end), 0, 0
 from r {f'left join rep on rep."key" = {KEY}' if self.repeated else ""}"""
 
     def filled(self) -> str:
