@@ -80,7 +80,7 @@ class File(Chosen):
             ways = "name another list as well: its file is filled, then this one is emptied"
             raise DefinitionError(f"the list is kept in {list_id!r}, and the sync asks for {wanted!r}", do=ways)
         if not file.exists():
-            ways = "put it back; or `audiences forget` this sync, and the next run writes the whole list anew"
+            ways = "put it back; or name it by `list`, and `audiences forget` this sync: the next run makes it anew"
             raise DeliveryError(f"{file} is gone, and with it whoever was on the list", do=ways)
         return _noted(file, members, gone=False)
 

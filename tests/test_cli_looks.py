@@ -78,7 +78,8 @@ def test_a_sample_is_masked(project):
 
 def test_plan_tells_by_its_exit_code(project):
     """
-    `plan --exit-code` ends with 10 where there are changes, with 3 where the guard would stop them, else with 0.
+    `plan --exit-code` ends with 10 where there are changes, with 3 where the guard would stop them, and then names no
+    command that sends them; else with 0.
     """
     assert project.types("plan").code == 0
     assert project.types("plan", "--exit-code").code == 10
@@ -90,6 +91,7 @@ def test_plan_tells_by_its_exit_code(project):
     ended = project.types("plan", "--exit-code")
     assert ended.code == 3
     assert "  its guard would stop it: team → file (L) would remove 15 of 20 members (75%)" in ended.out
+    assert ended.out.endswith("Nothing was sent.\n")
     assert project.types("plan").code == 0
     assert project.types("plan", "--json").told["syncs"][0]["guard"]["do"].endswith("audiences sync team.file --force")
 

@@ -25,7 +25,7 @@ def test_a_share_holds_to_the_member(verb, share):
 
     with pytest.raises(UnsafePlan) as stopped:
         plan(**{verb: most + 1}).check(Guard())
-    assert f"{most + 1:,} of 1,000 members" in stopped.value.what
+    assert f"{most + 1:,} {'to' if verb == 'added' else 'of'} 1,000 members" in stopped.value.what
     assert f"its guard allows {share:.0%}" in stopped.value.what
     assert "audiences sync detractors.intercom --force" in stopped.value.do
 
@@ -98,7 +98,7 @@ def test_the_rest_of_a_plan_that_was_broken_off_passes():
     """
     plan(listed=5000, added=15_000).check(Guard(), promised={"added": 20_000})
 
-    with pytest.raises(UnsafePlan, match="add 20,001 of 5,000"):
+    with pytest.raises(UnsafePlan, match="add 20,001 to 5,000"):
         plan(listed=5000, added=20_001).check(Guard(), promised={"added": 20_000})
     with pytest.raises(UnsafePlan, match="remove 2,000 of 5,000"):
         plan(listed=5000, removed=2000).check(Guard(), promised={"added": 20_000})

@@ -118,8 +118,9 @@ class Plan:
 
     def _stopped(self, verb: str, count: int, share: float, why: str) -> UnsafePlan:
         reason = f" ({why})" if why else ""
+        of = "to" if verb == "add" else "of"
         return UnsafePlan(
-            f"{self.title} would {verb} {count:,} of {self.listed:,} {self.counts} ({count / self.listed:.0%});"
+            f"{self.title} would {verb} {count:,} {of} {self.listed:,} {self.counts} ({count / self.listed:.0%});"
             f" its guard allows {share:.0%}{reason}",
             do=f"look: audiences plan {self.sync.name}; if it is right: audiences sync {self.sync.name} --force",
         )

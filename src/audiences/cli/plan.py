@@ -199,11 +199,11 @@ def numbers(plan: Plan) -> dict[str, object]:
 
 
 def close(shown: Sequence[Shown], names: Sequence[str]) -> Iterator[str]:
-    """The sum, and the command that sends it."""
+    """The sum, and the command that sends it, or as much of it as no guard would stop."""
     plans = [each.plan for each in shown if each.plan]
     added, updated, removed = (sum(getattr(plan, name) for plan in plans) for name in ("added", "updated", "removed"))
     if not plans:
         return
     yield f"\nPlan: {added:,} to add, {updated:,} to update, {removed:,} to remove. Nothing was sent."
-    if added or updated or removed or any(plan.refreshed for plan in plans):
+    if any(each.plan.changed or each.plan.refreshed for each in shown if each.plan and not each.guard):
         yield f"To send it: audiences sync {' '.join(names) or '--all'}"
