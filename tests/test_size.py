@@ -10,6 +10,13 @@ from prompt import Project
 from world import World
 
 PEOPLE = [(number, f"p{number}@x", number) for number in range(30)]
+KEEPS = """
+import pathlib
+def remove(self, list_id, members):
+    if self.pathlib.Path("kept").exists():
+        return Receipt.of(members, dict.fromkeys((m.key for m in members), "it is kept"))
+    return super().remove(list_id, members)
+"""
 SMALL = "removing them would leave fewer than 20"
 
 
@@ -57,6 +64,27 @@ def test_a_refused_removal_is_said_and_tried_again(world):
     assert (first.error, first.stayed, first.stays, first.refused) == (None, 1, SMALL, 0)
     assert (second.plan.removed, second.stays, last.stayed) == (1, SMALL, 0)
     assert (len(world.receiver.holds()), len(world.ledger())) == (19, 19)
+
+
+def test_who_is_still_on_the_list_is_told_by_status_too(tmp_path):
+    """
+    The provider keeps who is to go, and who moves under the old address, for which the new one waits: the run ends with
+    4, it and `status` tell how many, until a run takes them off.
+    """
+    project = Project(tmp_path)
+    project.people(*PEOPLE)
+    project.odd(KEEPS)
+    project.types("sync", "odd")
+    project.people(*PEOPLE[2:], (0, "moved@x", 0))
+    (project.folder / "kept").touch()
+    moved, kept = project.types("sync", "odd"), project.types("status", "odd")
+    (project.folder / "kept").unlink()
+    last, after = project.types("sync", "odd"), project.types("status", "odd")
+
+    assert "  nothing was delivered; 2 still on the list, since it refuses to remove them (it is kept)\n" in moved.out
+    assert (moved.code, last.code) == (4, 0)
+    assert "; 2 still on the list, since the provider refuses to remove them" in kept.out
+    assert "still on the list" not in after.out
 
 
 def test_a_removal_that_is_refused_whole(world):

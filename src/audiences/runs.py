@@ -35,6 +35,7 @@ class Past:
     refused: int
     set_aside: int
     unnamed: int = 0
+    not_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

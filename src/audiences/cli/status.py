@@ -97,11 +97,12 @@ def table(found: list[Standing]) -> Iterator[str]:
 
 def told(each: Standing) -> str:
     """The last run, and whatever is out of the ordinary."""
-    unnamed = each.last.unnamed if each.last else 0
+    unnamed, stay = (each.last.unnamed, each.last.not_removed) if each.last else (0, 0)
     marks = {
         "paused": each.paused,
         f"{each.refused:,} refused (audiences refused {each.sync})": each.refused,
         f"{unnamed:,} refused by the provider without saying whom": unnamed,
+        f"{stay:,} still on the list, since the provider refuses to remove them": stay,
         f"{each.pending:,} taken in, to be judged by the provider": each.pending,
         f"{each.unknown:,} of unknown outcome (audiences resolve {each.sync})": each.unknown,
         f"no call for {each.waits:,} s more, as {each.sync.partition('.')[2]}'s host asks": each.waits,

@@ -67,6 +67,8 @@ def code(result: Result, strict: bool) -> int:
 def tell(result: Result) -> None:
     """How a sync went, in words."""
     name, fate = result.binding.sync.name, FATE[result.outcome]
+    if result.outcome == "unchanged" and result.plan and result.plan.changed:
+        fate = "nothing was delivered"
     if result.plan:
         output.say(str(result.plan))
     if result.error:
