@@ -143,7 +143,7 @@ def test_a_step_of_an_outbox_that_is_closed_changes_nothing(first, step):
 
 @everywhere
 @pytest.mark.parametrize("closed", [False, True], ids=["taken over", "closed"])
-@pytest.mark.parametrize("write", ["_applied", "_doubted", "_refused", "_taken"])
+@pytest.mark.parametrize("write", ["_applied", "by key", "_doubted", "_refused", "_taken"])
 def test_each_statement_carries_the_fence_itself(first, second, write, closed):
     """
     Also outside of a transaction, a statement of a worker that was taken over, or about an outbox that is closed, finds
@@ -156,7 +156,10 @@ def test_each_statement_carries_the_fence_itself(first, second, write, closed):
         control.take(second, NAME, TABLE, 1, 2, "another")
     before = everything(second)
     late = settlement(old)
-    getattr(late, write)([(0, 3, "job")] if write == "_taken" else late._rows([(0, 3)]))
+    if write == "by key":
+        late._applied(late._rows([(0, 3)]), by_key=True)
+    else:
+        getattr(late, write)([(0, 3, "job")] if write == "_taken" else late._rows([(0, 3)]))
 
     assert everything(second) == before
 

@@ -218,7 +218,7 @@ def test_the_guard_holds_for_additions_and_updates(world):
     world.sync()
 
     world.people(*((n, f"p{n}@x", 1) for n in range(16)))
-    assert "add 6 of 10" in world.sync().error.what
+    assert "add 6 to 10" in world.sync().error.what
 
     world.people(*((n, f"p{n}@x", 2 if n < 6 else 1) for n in range(10)))
     assert "update 6 of 10" in world.sync().error.what
