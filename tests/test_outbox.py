@@ -332,6 +332,39 @@ class Newcomer:
         event.listen(worker.warehouse.engine, "after_cursor_execute", made)
 
 
+class Deletions:
+    """What a run deletes from its ledger by."""
+
+    def __init__(self):
+        self.said = []
+
+    def watch(self, worker, receiver):
+        def made(_connection, _cursor, statement, *_):
+            # Each engine says it in its own way; what else is deleted names those who are refused.
+            said = bare(statement).lower()
+            if said.startswith("delete") and "ledger_" in said and "refused_" not in said:
+                self.said.append("ident" if "ident" in said else "key")
+
+        event.listen(worker.warehouse.engine, "before_cursor_execute", made)
+
+
+@pytest.mark.parametrize(("refuses", "by"), [(False, "key"), (True, "ident")])
+def test_a_ledger_is_settled_by_key_where_that_is_enough(world, refuses, by):
+    """
+    Someone is new, moves, and leaves: all of it acknowledged, no identifier of the ledger is read; with one refusal
+    identifiers decide.
+    """
+    world.people(*((n, f"p{n}@x") for n in range(12)))
+    world.sync()
+    world.people(*((n, f"p{n}@x") for n in range(2, 12)), (1, "moved@x"), (20, "new@x"))
+    if refuses:
+        world.receiver.rejects("new@x")
+    seen = Deletions()
+    world.results(killer=seen)
+
+    assert set(seen.said) == {by}
+
+
 @pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
 def test_a_first_outbox_is_of_one_moment(world):
     """
