@@ -379,6 +379,24 @@ def test_a_first_outbox_is_of_one_moment(world):
 
 
 @pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
+def test_what_calls_a_volatile_function_is_run_once(world):
+    """
+    It may tell something else the second time. Here it counts, and PostgreSQL counts for each row.
+    """
+    world.sql("create sequence calls")
+    world.sql("create function counted() returns boolean language sql volatile as 'select nextval(''calls'') > 0'")
+    world.define(text=HEADER + "where counted()\n")
+    world.people((1, "a@x"), (2, "b@x"))
+    world.sync()
+    [(first,)] = world.sql("select last_value from calls")
+    world.people((1, "a@x"), (2, "moved@x"), (3, "new@x"))
+    [result] = world.results()
+
+    assert (result.plan.rows, result.plan.added, result.plan.updated) == (3, 1, 1)
+    assert world.sql(f"select last_value - {first} from calls") == [(3,)]
+
+
+@pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
 def test_tables_that_are_read_by_ranges_are_indexed(world):
     """
     PostgreSQL would read the whole of a table for each batch, and for each chunk that is settled. Ledger and history

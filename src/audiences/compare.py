@@ -92,7 +92,10 @@ def changes(
     pending = shaped(warehouse, f"pending_{terms.table}", {"key": key_type, "ident": words.text})
     held = frozen(terms, ledger, pending, now)
     again = refresh(terms, now)
-    return Changes(words, terms, source, types, key, found, ledger, refused, moment(now), again, frozen=held)
+    light = not found.empty and words.light(warehouse.run, source)
+    return Changes(
+        words, terms, source, types, key, found, ledger, refused, moment(now), again, light=light, frozen=held
+    )
 
 
 def refresh(terms: Terms, now: datetime) -> Refresh | None:

@@ -6,7 +6,7 @@ Nothing here runs anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audiences.terms import sent
 from audiences.whole import REPEATED, Whole
@@ -31,18 +31,21 @@ class Joined(Whole):
 
     ledger, refused: our tables, quoted, or what stands for them; now: the moment, as an SQL literal
     refresh:         who is sent again though nothing differs; None: nobody
+    light:           whether the query is run a second time for its counts, and its rows are not written down
     """
 
     ledger: str
     refused: str
     now: str
     refresh: Refresh | None = None
+    light: bool = field(default=False, kw_only=True)
 
     def _compared(self) -> str:
         """The parts of a WITH that are made of the rows of the query."""
         if self.words.streams and not self.repeated and not self.refresh:
             return self._streamed()
-        return f"""r as materialized ({self._rows()}),
+        again = self.light and not self.repeated and not self.refresh
+        return f"""r as {"not " if again else ""}materialized ({self._rows()}),
 {REPEATED + "," if self.repeated else ""}
 s as (select * from r where "key" is not null{self._once('r."key"')}),
 {self._old()}j as materialized ({self._joined()}),
@@ -118,7 +121,7 @@ twice as (select "key", count(*) - 1 as more from (select lk as "key", li, ll fr
         return f"""select s."key" as sk, {after}, {self._ident("s")} as si, l."key" as lk, {named},
   l.sure as lsure, {self._before()}{same}
   from s full join {self.ledger} l on s."key" = l."key"
-  where s."key" is null or l."key" is null or not l.sure or {differs}{old}"""
+  where {self.words.seldom(f's."key" is null or l."key" is null or not l.sure or {differs}{old}')}"""
 
     def _held_as(self, name: str) -> str:
         """What the ledger holds for a field, in the type that the query has now."""

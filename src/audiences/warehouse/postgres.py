@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from audiences.errors import DefinitionError, WarehouseError
-from audiences.warehouse import sqlstate
+from audiences.warehouse import planned, sqlstate
 from audiences.warehouse.words import Words, literal, quoted
 
 OLDEST = 160000  # has pg_input_is_valid, and subqueries without a name
@@ -132,6 +132,15 @@ class Postgres(Words):
         """
         missing = f"not exists (select from pg_catalog.pg_index where indrelid = to_regclass({literal(table)}))"
         return (f"do $$ begin if {missing} then create index on {table} ({column}); end if; end $$",)
+
+    def seldom(self, condition: str) -> str:
+        """Of what it has no statistics of it expects that one row in 200 equals a constant."""
+        return f"case when {condition} then 1 end = 1"
+
+    def light(self, ask: Callable[[str], Sequence[Sequence[Any]]], select: str) -> bool:
+        """As its planner reckons."""
+        [(told,)] = ask(f"explain (format json) select * from (\n{select}\n) as q")
+        return planned.light(told)
 
     def weighed(self, table: str) -> Sequence[str]:
         """One that was never analysed is planned for as a small one."""

@@ -162,6 +162,14 @@ class Words(ABC):
         """Statements after which a table of ours is read fast by ranges of `column`, if it was not before."""
         return ()
 
+    def seldom(self, condition: str) -> str:
+        """A condition on rows, said so that the engine expects it to hold for few of them."""
+        return condition
+
+    def light(self, ask: Callable[[str], Sequence[Sequence[Any]]], select: str) -> bool:
+        """Whether to run a SELECT twice costs the engine less than to write its rows down and read those. ask: runs"""
+        return False
+
     def weighed(self, table: str) -> Sequence[str]:
         """Statements after which a table that has just got its rows is planned for as large as it is."""
         return ()
