@@ -6,9 +6,10 @@ Every update sets `epoch`, also to itself: DuckDB finds conflicts by column, and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import structlog
 
@@ -18,6 +19,8 @@ from audiences.state import State
 from audiences.warehouse import Conflict, Warehouse
 
 LAYOUT = 1
+# What all rows of a list's first outbox have in common: it is not written a million times where rows have places.
+ALIKE: Mapping[str, str] = MappingProxyType({"verb": "'upsert'", "had": "false", "again": "false"})
 log = structlog.get_logger()
 
 
@@ -159,11 +162,15 @@ def _taken(warehouse: Warehouse, table: str, sql: str, holder: str) -> int:
 
 
 def rows(warehouse: Warehouse, table: str, outbox: int) -> str:
-    """The rows of an outbox, as SQL. One without `seq` numbers them by their places: none ever goes."""
+    """The rows of an outbox, as SQL. One without `seq` numbers them by their places: none ever goes. What else it lacks
+    all of them have in common.
+    """
     name = f"outbox_{table}_{outbox}"
     columns = warehouse.columns(name)
-    numbered = "seq" in columns or not columns
-    return warehouse.table(name) if numbered else f"(select rowid as seq, * from {warehouse.table(name)})"
+    lacks = [f"{value} as {each}" for each, value in {"seq": "rowid", **ALIKE}.items() if each not in columns]
+    if not lacks or not columns:
+        return warehouse.table(name)
+    return f"(select {', '.join(lacks)}, * from {warehouse.table(name)})"
 
 
 def syncs(warehouse: Warehouse) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from audiences.control import ALIKE
 from audiences.terms import Known, Terms, fields, sent
 from audiences.warehouse import Words, literal
 
@@ -62,13 +63,13 @@ class Whole:
     def first(self, whole: bool = False, numbered: bool = True) -> str:
         """The short form for a ledger that holds nobody: all are new, in any order; nothing is joined or sorted.
 
-        whole: with the rows that cannot be sent; numbered: with `seq`
+        whole: with the rows that cannot be sent; numbered: with `seq`, and with what all have in common: see ALIKE
         """
-        number = "row_number() over () - 1 as seq, " if numbered else ""
+        common = {"seq": "row_number() over () - 1", **ALIKE} if numbered else {}
+        shared = "".join(f"{value} as {name}, " for name, value in common.items())
         fit = f"{KEY} is not null and {self._ident('r')} is not null{self._once(KEY)}"
         return f"""with r as ({self._rows()}){", " + REPEATED if self.repeated else ""}
-select {number}'upsert' as verb, "key", {self._ident("r")} as ident, {self._list} as list,
-  false as had, false as again, {self._each("c{i} as {sent}")}
+select {shared}"key", {self._ident("r")} as ident, {self._list} as list, {self._each("c{i} as {sent}")}
 from r where {"true" if whole else fit}"""
 
     def first_census(self, made: str = "") -> str:
