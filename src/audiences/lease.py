@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, bindparam, text
 
 from audiences.errors import AudienceError, Held, LeaseLost
-from audiences.state import State, statement
+from audiences.state import State, said
 
 log = structlog.get_logger()
 TTL = 60.0  # seconds
@@ -45,10 +45,9 @@ class Lease:
         """A state transaction that renews this lease first. Raises LeaseLost where another worker has it."""
         asked = self.clock()
         with self.state.begin() as connection:
-            renewed = connection.execute(
-                statement(
-                    f"update lease set until = {self.state.now()} + :ttl where sync = :s and epoch = :e and holder = :h"
-                ),
+            renewed = said(
+                connection,
+                f"update lease set until = {self.state.now()} + :ttl where sync = :s and epoch = :e and holder = :h",
                 {"ttl": TTL, "s": self.sync, "e": self.epoch, "h": self.holder},
             )
             if renewed.rowcount != 1:

@@ -90,8 +90,9 @@ def record(
         for key, reason in reasons.items():
             _explain(connection, held.sync, key, reason)
         if intent is not None:
-            connection.execute(
-                state.statement("update opened set mark = :m where sync = :s and outbox = :n and mark < :m"),
+            state.said(
+                connection,
+                "update opened set mark = :m where sync = :s and outbox = :n and mark < :m",
                 {"m": intent, "s": held.sync, "n": outbox},
             )
 
@@ -115,28 +116,25 @@ def _record(
     connection: Connection, sync: str, outbox: int, said: Verdict, lo: int, hi: int, ticket: str | None
 ) -> None:
     here = {"s": sync, "n": outbox, "v": str(said), "lo": lo, "hi": hi, "t": ticket}
-    grown = connection.execute(
-        state.statement(
-            "update verdict set hi = :hi where sync = :s and outbox = :n and verdict = :v and hi = :lo - 1"
-            " and coalesce(ticket, '') = coalesce(:t, '')"
-        ),
+    grown = state.said(
+        connection,
+        "update verdict set hi = :hi where sync = :s and outbox = :n and verdict = :v and hi = :lo - 1"
+        " and coalesce(ticket, '') = coalesce(:t, '')",
         here,
     )
     if not grown.rowcount:
-        connection.execute(
-            state.statement(
-                "insert into verdict (sync, outbox, lo, hi, verdict, ticket) values (:s, :n, :lo, :hi, :v, :t)"
-            ),
+        state.said(
+            connection,
+            "insert into verdict (sync, outbox, lo, hi, verdict, ticket) values (:s, :n, :lo, :hi, :v, :t)",
             here,
         )
 
 
 def _explain(connection: Connection, sync: str, key: str, reason: str) -> None:
-    connection.execute(
-        state.statement(
-            "insert into refusal (sync, key_hash, reason, attempts) values (:s, :k, :r, 1)"
-            " on conflict (sync, key_hash) do update set reason = excluded.reason, attempts = refusal.attempts + 1"
-        ),
+    state.said(
+        connection,
+        "insert into refusal (sync, key_hash, reason, attempts) values (:s, :k, :r, 1)"
+        " on conflict (sync, key_hash) do update set reason = excluded.reason, attempts = refusal.attempts + 1",
         {"s": sync, "k": state.hashed(key), "r": reason},
     )
 

@@ -7,11 +7,12 @@ refresh token that its provider has exchanged is lost for good; because of it, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, CursorResult, Dialect, inspect, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -30,14 +31,13 @@ __all__ = [
     "opened",
     "refusal",
     "run",
-    "statement",
+    "said",
     "tables",
     "token",
     "verdict",
 ]
 
 SECRETS = ("password", "sslpassword")  # of a URL's query, where PostgreSQL's client takes them too
-statement = cache(text)  # parsed once: some are run for every batch
 
 
 class State:
@@ -80,6 +80,22 @@ class State:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def said(connection: Connection, sql: str, values: Mapping[str, object]) -> CursorResult[Any]:
+    """Run a statement that is run for every batch, with parameters like `:name`.
+
+    It is put into the driver's words once: to look each time how they go takes as long as SQLite takes to run it.
+    """
+    words, places = _worded(sql, connection.dialect)
+    return connection.exec_driver_sql(words, tuple(values[name] for name in places) if places else dict(values))
+
+
+@lru_cache(64)
+def _worded(sql: str, dialect: Dialect) -> tuple[str, Sequence[str]]:
+    """A statement as a driver takes it, and the names of its parameters where that tells them by their places."""
+    compiled = text(sql).compile(dialect=dialect)
+    return str(compiled), compiled.positiontup or ()
 
 
 def exists(url: URL) -> bool:
