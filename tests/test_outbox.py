@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, func, select
+from sqlalchemy.engine import make_url
 
 from audiences import compare, control, outbox, preview, project, state, tables
 from audiences.batch import Phase
@@ -15,6 +16,7 @@ from audiences.errors import UnsafePlan
 from audiences.identity import Form
 from audiences.reader import Reader
 from audiences.terms import Terms
+from audiences.warehouse import Warehouse
 from world import HEADER, World, bare
 
 NAME, TABLE = "team.webhook", "team__webhook"
@@ -376,6 +378,26 @@ def test_a_first_outbox_is_of_one_moment(world):
 
     assert (result.plan.rows, result.plan.added, result.plan.nameless, result.delivered) == (2, 1, 1, 1)
     assert world.receiver.holds() == {"a@x"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ('7 as "key"', (0, "upsert", False, False)),
+        ("'remove' as verb, true as had, false as again", (0, "remove", True, False)),
+        ("4 as seq, 'move' as verb, true as had, true as again", (4, "move", True, True)),
+    ],
+    ids=["a first one", "of a version before this", "any other"],
+)
+def test_what_an_outbox_lacks_is_said_where_it_is_read(columns, told):
+    """
+    The rows of a list's first outbox have their verb and their marks in common, and are numbered by their places.
+    """
+    with Warehouse(make_url("duckdb:///:memory:"), "audience_sync") as warehouse:
+        warehouse.prepare()
+        warehouse.run(f"create table audience_sync.outbox_team_1 as select {columns}")
+
+        assert warehouse.run(f"select seq, verb, had, again from {control.rows(warehouse, 'team', 1)}") == [told]
 
 
 @pytest.mark.parametrize("holder", ["postgresql"], indirect=True)

@@ -21,6 +21,9 @@ SAID = {True: "resolved: delivered", False: "resolved: not delivered"}  # what s
 ON_LIST = (ACCEPTED, SAID[True])  # answers after which a member who was added or updated is there
 COLUMNS = 'outbox bigint, seq bigint, "key" varchar, verb varchar, run varchar, "at" timestamp, answer varchar'
 FEW = 500  # answers that one statement carries
+SELDOM = (
+    4  # chunks before memory is let go of: their rows are narrow, and the ledger is soon written from the same pages
+)
 Answer = tuple[int, int, str]  # rows of an outbox, from and to, and what was said of each
 
 
@@ -120,8 +123,8 @@ class Story:
         )
         pending = ranges.joined(span for spans in found.tickets.values() for span in spans)
         for answer, spans in ((ACCEPTED, found.of(Verdict.OK)), (PENDING, pending), (UNKNOWN, found.silent)):
-            for number, chunk in enumerate(ranges.chunks(spans)):
-                if number:
+            for number, chunk in enumerate(ranges.chunks(spans), 1):
+                if number % SELDOM == 0:
                     self.fence.warehouse.relieve()
                 self._insert([(lo, hi, answer) for lo, hi in chunk], some)
         for chunk in ranges.chunks(found.of(Verdict.REFUSED, Verdict.DOUBT), rows=FEW):

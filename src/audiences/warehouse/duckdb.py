@@ -18,7 +18,7 @@ from audiences.errors import AudienceError, DefinitionError, Held, WarehouseErro
 from audiences.warehouse.opening import opened
 from audiences.warehouse.words import APART, Cancelled, Conflict, Words, interrupting, quoted
 
-FEW = 32_000_000  # bytes of pages that are not worth to be relieved of
+FEW = 48_000_000  # bytes of pages that are not worth to be relieved of
 # Types whose JSON is what Python would write; other floats than DOUBLE are rounded on the way.
 PLAIN = re.compile(r"VARCHAR|BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER|DOUBLE")
 DECIMAL = re.compile(r"DECIMAL\(\d+,([0-6])\)")  # finer ones of many digits Python writes with an exponent
