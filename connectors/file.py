@@ -180,7 +180,8 @@ def _columns(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, str]:
             first = next(csv.reader(rows), ()) if file.suffix == ".csv" else orjson.loads(rows.readline() or NOBODY)
         found = dict.fromkeys(first, KINDS[file.suffix])
     if next(iter(found), None) != "key":
-        raise ValueError("the first column is not `key`")
+        do = "put the list in its place, or name another one; what was accepted waits in the journal beside it"
+        raise DeliveryError(f"{file} is no list of ours: its first column is not `key`", do=do)
     return found | {"key": "VARCHAR"}
 
 

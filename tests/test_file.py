@@ -577,6 +577,19 @@ def test_a_file_that_is_no_list_is_said_so(file, folder, content):
     assert (folder / f".{listed}.journal").stat().st_size
 
 
+def test_a_table_of_other_columns_is_no_list(connect, folder):
+    """
+    It is said what makes it none, for a person may have put it there.
+    """
+    file = connect("csv")
+    listed = file.prepare("L")
+    file.upsert(listed, people(a={}))
+    (folder / listed).write_text("email,key\n")
+
+    with pytest.raises(DeliveryError, match="is no list of ours: its first column is not `key`"):
+        file.flush(listed)
+
+
 def test_a_folder_that_cannot_be_written_is_said_so(connect, folder):
     """
     A file where the folder should be, as a disk that is full, is an error in words.

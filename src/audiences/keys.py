@@ -73,7 +73,8 @@ def _schedule(value: str) -> str:
         cron.fields(value)
     except ValueError as error:
         raise amiss(
-            f"{json.dumps(value)} is no cron line: {error}", "write five fields, as in */15 * * * *, or @daily"
+            f"{json.dumps(value)} is no cron line: {error}",
+            "write minute, hour, day, month, weekday, as in 30 6 * * mon-fri, or @daily",
         ) from None
     return value
 
