@@ -84,6 +84,7 @@ def test_a_dry_run_tells_what_an_interrupted_run_left(world):
 
     assert plan.unsettled > 0
     assert "an interrupted run left up to" in asked(world, "plan").output
+    assert "no run has ended; interrupted; the next sync settles it first" in asked(world, "status").output
     assert tables(world) == before
     world.sync()
     assert world.plan().unsettled == 0

@@ -116,7 +116,7 @@ def run(each: Standing) -> str:
     """The last run, in words."""
     last = each.last
     if last is None:
-        return "no run is remembered" if each.listed else "never ran"
+        return "no run has ended" if each.interrupted else "no run is remembered" if each.listed else "never ran"
     changes = f" (+ {last.added:,}  ~ {last.updated:,}  − {last.removed:,})" if last.result == "delivered" else ""
     return f"{last.result} {utc(last.ended):%Y-%m-%d %H:%M} UTC{changes}"
 
