@@ -21,9 +21,8 @@ SAID = {True: "resolved: delivered", False: "resolved: not delivered"}  # what s
 ON_LIST = (ACCEPTED, SAID[True])  # answers after which a member who was added or updated is there
 COLUMNS = 'outbox bigint, seq bigint, "key" varchar, verb varchar, run varchar, "at" timestamp, answer varchar'
 FEW = 500  # answers that one statement carries
-SELDOM = (
-    4  # chunks before memory is let go of: their rows are narrow, and the ledger is soon written from the same pages
-)
+# Chunks before memory is let go of: their rows are narrow, and the ledger is soon written from the same pages.
+SELDOM = 4
 Answer = tuple[int, int, str]  # rows of an outbox, from and to, and what was said of each
 
 
