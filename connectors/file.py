@@ -85,8 +85,7 @@ class File(Chosen):
         return _noted(file, members, gone=False)
 
     def remove(self, list_id: str, members: Sequence[Member]) -> Receipt:
-        there = (file := self._file(list_id)).exists()
-        return _noted(file, members, gone=True) if there else Receipt.of(members)
+        return _noted(file, members, gone=True) if (file := self._file(list_id)).exists() else Receipt.of(members)
 
     def check(self) -> None:
         with _in_words(folder := self.settings.folder):
@@ -125,15 +124,18 @@ class File(Chosen):
         db.execute("set disabled_optimizers = 'build_side_probe_side'; set enable_progress_bar = false")
         return db
 
+    @classmethod
+    def fits(cls, name: str) -> None:
+        if not PLAIN.fullmatch(name) or len(name.encode()) > LONGEST:
+            fit = f"leave out separators, control characters and a leading dot, and use at most {LONGEST} bytes"
+            raise DefinitionError(f"a list in a file cannot be called {name!r}", do=fit)
+
     def _file(self, list_id: str) -> Path:
         """The list's file, which is in the folder. Raises DefinitionError for a name that could be elsewhere."""
         stem, _, suffix = list_id.rpartition(".")
         if f".{suffix}" not in WRITTEN:
-            ends = f"end it in {' or '.join(WRITTEN)}, or write `list` instead"
-            raise DefinitionError(f"{list_id!r} is not the id of a file", do=ends)
-        if not PLAIN.fullmatch(stem) or len(stem.encode()) > LONGEST:
-            fit = f"leave out separators, control characters and a leading dot, and use at most {LONGEST} bytes"
-            raise DefinitionError(f"a list in a file cannot be called {stem!r}", do=fit)
+            raise DefinitionError(f"{list_id!r} names no file", do=f"end it in {' or '.join(WRITTEN)}, or write `list`")
+        self.fits(stem)
         return Path(self.settings.folder, list_id)
 
 
@@ -144,11 +146,9 @@ def _in_words(file: Path, kind: type[DeliveryError] = DeliveryError) -> Iterator
         yield
     except (OSError, ValueError, csv.Error, duckdb.Error) as error:
         why = error.strerror if isinstance(error, OSError) else f"cannot be read or merged ({type(error).__name__})"
-        wide = (
-            "raise FILE_MEMORY (1GB), for its rows are wide" if isinstance(error, duckdb.OutOfMemoryException) else ""
-        )
-        do = f"{wide or 'mend the file, its folder or the disk'}; what was accepted waits in the journal beside it"
-        raise kind(f"{file}: {why}", do=do) from None
+        wide = isinstance(error, duckdb.OutOfMemoryException)
+        do = "raise FILE_MEMORY (1GB), for its rows are wide" if wide else "mend the file, its folder or the disk"
+        raise kind(f"{file}: {why}", do=f"{do}; what was accepted waits in the journal beside it") from None
 
 
 def _journal(file: Path) -> Journal:

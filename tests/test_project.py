@@ -173,6 +173,17 @@ def test_a_sync_that_identifies_nobody_is_refused_at_its_section(folder):
     )
 
 
+def test_a_list_that_cannot_be_called_so_is_refused_at_its_section(folder):
+    """
+    A name that would leave the folder of lists is found before anything is run.
+    """
+    defined(folder, "buyers", WEBHOOK.replace("webhook", "file").replace("{list}", "../buyers"))
+
+    assert only_error(folder).startswith(
+        "audiences/buyers.sql:7 a list in a file cannot be called '../buyers'\n  do: leave out separators"
+    )
+
+
 def test_two_syncs_on_one_list_are_refused(folder):
     """
     Two audiences in one list of one account would each remove the other's members: both are named, neither runs.

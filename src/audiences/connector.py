@@ -139,6 +139,10 @@ class Connector(Verbs, ABC):
         return cls.formed(found)
 
     @classmethod
+    def fits(cls, name: str) -> None:
+        """Raise DefinitionError where no list can be called so; asked before anything is run. By default any may."""
+
+    @classmethod
     def formed(cls, names: Iterable[str]) -> Mapping[str, Form]:
         """These fields, each with the form in which the provider compares it."""
         return {name: cls.forms.get(name, Form.EXACT) for name in names}

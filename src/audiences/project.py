@@ -103,6 +103,8 @@ def bind(audience: Audience, sync: Sync, folder: Path) -> Binding:
     try:
         connector = connectors.find(sync.connector, connectors.folders(folder))
         _relied_on(sync, connector)
+        if sync.list is not None:
+            connector.fits(sync.list)
         options = connector.Options.model_validate(sync.options)
         return Binding(sync, connector, options, connector.identify(options, tuple(sync.send)))
     except ValidationError as error:
