@@ -115,13 +115,14 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
     def _census(self) -> str:
         """COUNTS as one text."""
         willing = self.terms.willing("j", self.fields)
+        second = "(select cast(coalesce(sum(more), 0) as bigint) from twice)"  # a sum may be of a wider type, as 4.0
         parts = {
             "rows": "n.whole",
             "keyed": "n.keyed",
             "new_rows": "(select count(*) from j where lk is null)",
             "new_keys": "(select count(distinct sk) from j where lk is null)",
             "gone_keys": f"(select count(distinct lk) from j where sk is null{self._once('lk')})",
-            "listed": f"(select count(*) from {self.ledger}) - (select coalesce(sum(more), 0) from twice)",
+            "listed": f"(select count(*) from {self.ledger}) - {second}",
             "repeated": self._repeated_keys(),
             "nameless": f"(select count(distinct sk) from j where sk is not null and si is null and {willing})",
             "added": "(select count(distinct \"key\") from todo where verb = 'upsert' and not had)",
@@ -133,7 +134,7 @@ select row_number() over (order by phase, "key", ident) - 2 as seq, verb, "key",
             "pending": '(select count(distinct "key") from doubt)' if self.terms.judged_within else "0",
             "astray": "0" if self.known.wide else self._astray(),
             "unconsented": f"(select count(distinct sk) from j where sk is not null and not {willing})",
-            "second": "(select coalesce(sum(more), 0) from twice)",
+            "second": second,
             "untouched": self._untouched(),
         }
         counts = [f"cast({parts[name]} as varchar)" for name in COUNTS]
