@@ -401,13 +401,15 @@ def test_what_an_outbox_lacks_is_said_where_it_is_read(columns, told):
 
 
 @pytest.mark.parametrize("holder", ["postgresql"], indirect=True)
-def test_what_calls_a_volatile_function_is_run_once(world):
+@pytest.mark.parametrize("source", ["from people where counted()", "from counting"], ids=["itself", "its view"])
+def test_what_calls_a_volatile_function_is_run_once(world, source):
     """
     It may tell something else the second time. Here it counts, and PostgreSQL counts for each row.
     """
     world.sql("create sequence calls")
     world.sql("create function counted() returns boolean language sql volatile as 'select nextval(''calls'') > 0'")
-    world.define(text=HEADER + "where counted()\n")
+    world.sql("create view counting as select * from people where counted()")
+    world.define(text=HEADER.replace("from people", source))
     world.people((1, "a@x"), (2, "b@x"))
     world.sync()
     [(first,)] = world.sql("select last_value from calls")
