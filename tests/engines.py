@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -17,6 +18,8 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from audiences.warehouse import Warehouse, made, sources
+from audiences.warehouse.duckdb import DuckDB as Words
+from audiences.warehouse.swapped import Swapped
 from mariadb import WritableMariaDB
 from scale import LONGER, THOROUGH
 
@@ -249,6 +252,55 @@ class Seen(SQLite):
     name = "sqlite, only read"
 
 
+class Read:
+    """Our tables, whichever are meant, spoken to as a driver's connection is."""
+
+    def __init__(self, warehouse: Warehouse):
+        self.warehouse, self.description, self.rows = warehouse, True, []
+
+    def execute(self, statement: str) -> Read:
+        """Of our tables the statement may name one without quotes."""
+        statement = re.sub(r"audience_sync\.(\w+)", r'"audience_sync"."\1"', statement)
+        self.rows = self.warehouse.run(statement.replace("audience_sync", self.warehouse.schema))
+        return self
+
+    def fetchall(self) -> list[tuple]:
+        return self.rows
+
+
+class Plain(Words):
+    """DuckDB, of which nothing is asked that other engines have not."""
+
+    swaps = lands = True
+    streams = numbers = apart = False
+
+    def written(self, key: str, fields: object) -> None:
+        """Rows are read."""
+
+
+class Beside(Swapped):
+    """A DuckDB that is asked for no transaction."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.words = Plain(self.url, self.schema)
+
+
+class Swapping(DuckDB):
+    """A DuckDB that is asked for no transaction: what changes one of our tables makes it anew."""
+
+    name = "duckdb, swapped"
+
+    @contextmanager
+    def ours(self, url: URL) -> Iterator[Any]:
+        """What reaches our tables, whichever are meant."""
+        with self.warehouse(url) as warehouse:
+            yield Read(warehouse)
+
+    def warehouse(self, url: URL) -> Warehouse:
+        return Beside(url, "audience_sync")
+
+
 class ReadOnly:
     """A warehouse that is only read: our tables are in a file in the test's folder."""
 
@@ -277,7 +329,7 @@ class ReadOnly:
 
 
 ENGINES = {each.name: each for each in (DuckDB, PostgreSQL)}
-FURTHER = {each.name: each for each in (SQLite, WritableMariaDB)}
+FURTHER = {each.name: each for each in (SQLite, WritableMariaDB, Swapping)}
 
 
 EVERY = ENGINES | FURTHER

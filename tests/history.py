@@ -15,7 +15,7 @@ import httpx
 from sqlalchemy import event
 
 import jobs
-from audiences.errors import AudienceError
+from audiences.errors import AudienceError, WarehouseError
 from engines import PostgreSQL
 from world import HEADER, Killed, Killer, World, whole
 
@@ -24,6 +24,7 @@ KEYS = range(1, 8)
 NAMES = [*(f"{letter}@x" for letter in "abcdefgh"), "bad@x"]
 POISON = 13  # a score that the receiver refuses, with whoever has it
 SETTLES = re.compile(r"(delete from|insert into|update) \S*(ledger|refused|pending)_|outbox = null")
+SWAPS = re.compile(r'(CREATE TABLE|DROP TABLE IF EXISTS) "audience_sync"."v\d|INSERT INTO \S+control_', re.IGNORECASE)
 
 # A change of the audience: its kind, whom it is about, and the other member, the address or the score that it needs.
 CHANGES = ("come", "move", "score", "poison", "share", "swap", "hand over", "leave", "lose name", "twice", "as before")
@@ -76,7 +77,7 @@ class Death(Killer):
             super().step()
 
     def statement(self, connection, cursor, statement, *more):
-        if self.settling and SETTLES.search(statement):
+        if self.settling and (SETTLES.search(statement) or SWAPS.search(statement)):
             Killer.step(self)
         else:
             super().statement(connection, cursor, statement, *more)
@@ -254,15 +255,16 @@ class History:
         return {ident for (ident,) in self.world.sql(" union all ".join(selects))} if selects else set()
 
     def placed(self, outbox: str) -> str:
-        """An outbox with the places of its rows, which are no column of DuckDB's first one."""
+        """An outbox with the places of its rows, and their verb, which are no columns of DuckDB's first one."""
         try:
             self.world.sql(f"select seq from {outbox} limit 0")
-        except duckdb.BinderException:
-            return f"(select rowid as seq, * from {outbox}) o"
+        except (duckdb.BinderException, WarehouseError):
+            return f"(select rowid as seq, 'upsert' as verb, * from {outbox}) o"
         return outbox
 
     def tables(self) -> list[str]:
-        return [name for (name,) in self.world.sql(self.world.engine.listing)]
+        """By our names, also where another table is meant by one."""
+        return [re.sub(r"^v\d+_\d+_\d+_", "", name) for (name,) in self.world.sql(self.world.engine.listing)]
 
     def in_step(self) -> None:
         """I3 of the protocol: the list is the audience less the refused, so is the ledger, and nothing is open.

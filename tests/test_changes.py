@@ -120,7 +120,7 @@ def empty(warehouse):
 
 
 def written(fence, table, rows):
-    fence.warehouse.run(f"delete from {table}")
+    fence.warehouse.run(f"delete from {table} where true")
     if rows:
         values = ", ".join("(" + ", ".join(value(each) for each in row) + ")" for row in rows)
         fence.warehouse.run(f"insert into {table} values {values}")

@@ -1,26 +1,31 @@
-"""ClickHouse as a source, by the real engine in this process: `make apart` runs these in an environment that has it."""
+"""ClickHouse, only read and holding our tables, by the real engine in this process: `make apart`."""
 
 from __future__ import annotations
 
-import itertools
-from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 
 import pytest
-from sqlalchemy.engine import make_url
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from audiences.errors import WarehouseError
+from audiences import control, tables
+from audiences.control import Fence
+from audiences.errors import LeaseLost, WarehouseError
 from audiences.warehouse import sources
-from audiences.warehouse.sources.clickhouse import ClickHouseSource
+from clickhoused import ClickHouse, InProcess, WritableClickHouse
 from engines import ReadOnly
 from scale import times
 from sourced import failed, several, two_syncs
-from test_convergence import Told, told
-from world import HEADER, World
+from test_changes import QUERY, SYNC, TERMS, agrees, by_any_rule, by_this_rule, cases, often, people, unique_people
+from test_composite_key import HUGE, ROWS, TRUTH, same_bytes
+from test_control import STEPS, begun, everything, opened
+from test_convergence import Told, ToldOfJobs, told
+from test_crash import AFTER, BATCH, BEFORE, STRANGER, in_step
+from test_forms import writes_one_form
+from test_normal import RULES
+from world import HEADER, Killer, World
 
-NUMBERS = itertools.count(1)
-PEOPLE = "create table people (id Int64, email Nullable(String), nps Nullable(Int32)) engine = Memory"
+KILLS = 200  # steps of the run below; a test checks that it is enough
 
 # A value as ClickHouse writes it -> what travels.
 VALUES = {
@@ -46,71 +51,10 @@ VALUES = {
 }
 
 
-class InProcess(ClickHouseSource):
-    """The same client, whose engine is here instead of behind HTTP."""
-
-    def client(self):
-        return connected(self.url.database, settings=self.settings())
-
-
-def connected(database, **more):
-    pytest.importorskip("chdb", reason="chdb has an environment of its own: make apart")
-    from clickhouse_connect import get_client
-
-    return get_client(interface="chdb", database=database, tz_mode="aware", **more)
-
-
-@cache
-def kept():
-    """The client that keeps the engine: its data go with the last one."""
-    return connected("default")
-
-
-class Spoken:
-    """A client, spoken to as the other drivers' connections are."""
-
-    def __init__(self, client):
-        self.client, self.description, self.rows = client, None, []
-
-    def execute(self, statement):
-        if statement.startswith(("select", "describe")):
-            self.rows = [*self.client.query(statement).result_rows]
-            self.description = True
-        else:
-            self.client.command(PEOPLE if statement.startswith("create table people") else statement)
-        return self
-
-    def fetchall(self):
-        return self.rows
-
-
-class ClickHouse:
-    """A database of the engine that this process has."""
-
-    name, dialect = "clickhouse, only read", "clickhouse"
-
-    def new(self, folder):
-        self.database = f"t{next(NUMBERS)}"
-        kept().command(f"create database {self.database}")
-        return make_url(f"clickhouse://tester@localhost/{self.database}")
-
-    @contextmanager
-    def open(self, url):
-        yield Spoken(connected(url.database))
-
-    def fill(self, url, table, rows):
-        client = connected(url.database)
-        client.command(f"truncate table {table}")
-        if rows:
-            client.insert(table, rows)
-
-    def close(self, url):
-        kept().command(f"drop database {url.database}")
-
-
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
-    monkeypatch.setattr("audiences.warehouse.sources.clickhouse.ClickHouseSource", InProcess)
+    for room in ("sources.clickhouse", "clickhouse"):
+        monkeypatch.setattr(f"audiences.warehouse.{room}.ClickHouseSource", InProcess)
 
 
 @pytest.fixture
@@ -202,3 +146,141 @@ def test_it_only_reads(world):
     """
     with pytest.raises(WarehouseError, match="is read-only"):
         sources.of(world.url).asked("insert into people values (1, 'a@x', 1)")
+
+
+@pytest.fixture
+def engine():
+    return WritableClickHouse()
+
+
+@pytest.fixture
+def held(tmp_path, engine):
+    """A world whose tables ClickHouse itself holds."""
+    return World(tmp_path, engine=engine)
+
+
+def test_two_syncs_whose_tables_it_holds(held):
+    """
+    A first sync, and its changes, where our tables are in ClickHouse itself.
+    """
+    two_syncs(held)
+
+
+@pytest.mark.parametrize("machine", [Told, ToldOfJobs])
+def test_any_history_ends_in_step_where_it_holds_our_tables(engine, machine):
+    """
+    The same histories: killed runs, also between two statements that settle, a lost state, and jobs that end later.
+    """
+    told(machine, engine, times(10, 1_000, 60))
+
+
+@pytest.fixture(scope="module")
+def fence():
+    """An empty warehouse that has run the sync once."""
+    engine = WritableClickHouse()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audiences.warehouse.clickhouse.ClickHouseSource", InProcess)
+        with engine.warehouse(engine.alone()) as warehouse:
+            warehouse.run("create table people (id bigint, email varchar, nps integer)")
+            control.create(warehouse, SYNC.name, SYNC.table)
+            tables.create(warehouse, TERMS, warehouse.described(QUERY))
+            warehouse.run(f"update {warehouse.table('control_' + SYNC.table)} set epoch = 7, outbox = 7")
+            yield Fence(warehouse, SYNC.name, SYNC.table, 7)
+
+
+@settings(max_examples=times(6, 500, 30), **often)
+@given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
+def test_the_plan_is_what_the_rules_say(fence, case):
+    """
+    Rows and counts of a comparison equal those of the rules in plain Python, as test_changes tells them.
+    """
+    agrees(fence, case)
+
+
+@settings(max_examples=times(6, 500, 30), **often)
+@given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
+def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
+    """
+    The same where claims may be of another list, or known by another identifier than today's.
+    """
+    agrees(fence, case, rule="another")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_sql_and_python_write_one_form(fence, name):
+    """
+    Of any text ClickHouse makes the form that the worker makes.
+    """
+    writes_one_form(fence.warehouse, name)
+
+
+def test_the_same_bytes_of_a_key(engine):
+    """
+    A key of several columns is what every engine makes of it.
+    """
+    same_bytes(engine, [*ROWS, HUGE, TRUTH])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A world that has a list, and whose audience has just changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audiences.warehouse.clickhouse.ClickHouseSource", InProcess)
+        world = World(tmp_path_factory.mktemp("prepared"), engine=WritableClickHouse())
+        world.small(BATCH)
+        world.people(*BEFORE)
+        world.sync()
+        world.receiver.lists["L"][STRANGER] = {"email": STRANGER}
+        world.receiver.calls.clear()
+        world.people(*AFTER)
+        yield world
+
+
+def test_the_run_has_no_more_steps_than_are_tried(prepared, tmp_path):
+    """
+    Every step of the run has a test below.
+    """
+    killer = Killer()
+    prepared.copy(tmp_path).results(killer=killer, force=True)
+
+    assert 40 < killer.steps < KILLS
+
+
+@pytest.mark.parametrize("at", range(1, KILLS, times(24, 1, 6)))
+def test_killed_at_any_step(prepared, tmp_path, at):
+    """
+    Killed at this step and run again, twice in quiet, list and ledger equal the audience; and so they do where the
+    state is lost as well, and the audience changes back.
+    """
+    world = prepared.copy(tmp_path)
+    world.killed(at, force=True)
+    world.sync(force=True)
+    world.sync(force=True)
+    in_step(world)
+
+    world.people(*BEFORE)
+    world.killed(at, force=True)
+    world.state_file.unlink()
+    world.people(*AFTER)
+    world.sync(force=True)
+    world.sync(force=True)
+    in_step(world)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_after_a_takeover_no_step_changes_anything(engine, step):
+    """
+    Another worker has put up its fence: whatever the old one tries, it changes nothing, and raises LeaseLost.
+    """
+    url = engine.alone()
+    with engine.open(url) as connection:
+        connection.execute("create table people (id Nullable(Int64), email Nullable(String)) engine = Memory")
+    with engine.warehouse(url) as first, engine.warehouse(url) as second:
+        begun(first)
+        old = opened(first)
+        control.take(second, old.sync, old.table, 1, 2, "another")
+        before = everything(second)
+
+        with pytest.raises(LeaseLost):
+            STEPS[step](old)
+        assert everything(second) == before

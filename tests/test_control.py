@@ -18,6 +18,7 @@ from audiences.verdicts import Found
 from engines import EVERY, on
 
 everywhere = on(*EVERY)
+waiting = on(*(name for name in EVERY if name != "duckdb, swapped"))  # where writers meet while a transaction is open
 
 NAME, TABLE = "team.webhook", "team__webhook"
 TERMS = Terms(TABLE, ("id",), {"email": "email"}, {"email": Form.CASELESS}, "L")
@@ -141,7 +142,7 @@ def test_a_step_of_an_outbox_that_is_closed_changes_nothing(first, step):
     assert everything(first) == before
 
 
-@everywhere
+@waiting
 @pytest.mark.parametrize("closed", [False, True], ids=["taken over", "closed"])
 @pytest.mark.parametrize("write", ["_applied", "by key", "_doubted", "_refused", "_taken"])
 def test_each_statement_carries_the_fence_itself(first, second, write, closed):
@@ -164,7 +165,7 @@ def test_each_statement_carries_the_fence_itself(first, second, write, closed):
     assert everything(second) == before
 
 
-@everywhere
+@waiting
 def test_a_takeover_stops_a_settlement_that_began_before(first, second):
     """
     The old worker is inside its transaction when another takes over: that one gives way.

@@ -344,7 +344,7 @@ class Deletions:
         def made(_connection, _cursor, statement, *_):
             # Each engine says it in its own way; what else is deleted names those who are refused.
             said = bare(statement).lower()
-            if said.startswith("delete") and "ledger_" in said and "refused_" not in said:
+            if said.startswith(("delete", "create table")) and "ledger_" in said and "refused_" not in said:
                 self.said.append("ident" if "ident" in said else "key")
 
         event.listen(worker.warehouse.engine, "before_cursor_execute", made)

@@ -23,6 +23,7 @@ from audiences.project import Binding, Project
 from audiences.settings import Settings
 from audiences.state import State
 from audiences.warehouse import Warehouse, dialect, made, sources
+from audiences.warehouse.opened import opened
 
 FIRST = (2, 1, 3, 5, 4, 10, 0)  # of several exit codes, the first that holds
 
@@ -117,7 +118,7 @@ class Session:
         now = settings.read(self.folder)
         url, kept = settings.warehouse_url(now, self.folder), settings.ledger_url(now, self.folder)
         if kept is None:
-            return Warehouse(url, self.settings.schema_name)
+            return opened(url, self.settings.schema_name)
         if makes:
             made(kept)
         return Warehouse(kept, self.settings.schema_name, sources.of(url))

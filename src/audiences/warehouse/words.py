@@ -95,6 +95,7 @@ class Words(ABC):
     number: ClassVar[str] = ""  # of a value {}: equal ones have the same, hardly any others; where JSON is `written`
     apart: ClassVar[bool] = False  # whether it tells a million of those apart sooner than Python reads them
     locks: ClassVar[bool] = False  # whether a write that has waited for another may not see what that one wrote
+    swaps: ClassVar[bool] = False  # whether it has no transactions, so that a table that changes is made anew beside
     numbers: ClassVar[bool] = False  # whether each row of a table has its place in it, from 0 up, as its `rowid`
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
     spelled: ClassVar[re.Pattern[str]]  # types whose text has one form only

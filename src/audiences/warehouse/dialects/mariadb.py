@@ -15,7 +15,7 @@ from sqlglot import exp, parse_one, transforms
 from sqlglot.dialects import mysql
 from sqlglot.generators.mysql import MySQLGenerator
 
-from audiences.warehouse.dialects import Ours, doomed
+from audiences.warehouse.dialects import Ours, doomed, step, unfolded
 from audiences.warehouse.words import quoted
 
 COLLATED = "COLLATE utf8mb4_nopad_bin"
@@ -98,26 +98,16 @@ class MariaDB(mysql.MySQL):
 
 @lru_cache(maxsize=256)
 def stepped(statement: str) -> Sequence[str]:
-    """A statement of ours in steps: each part of a WITH as a temporary table, and what is left.
-
-    MariaDB evaluates a part anew wherever it is mentioned: of those that build on each other a hundred times. A table
-    that changes its type is brought to it first.
-    """
-    tree, steps, firsts = parse_one(statement, dialect=Ours), list[exp.Expr](), dict[str, str]()
-    for found in reversed([*tree.find_all(exp.With)]):  # the inner ones first
-        names = {part.alias for part in found.expressions}
-        for table in tree.find_all(exp.Table):
-            if table.name in names and not table.db:
-                table.replace(_table(f"<{table.name}>", table.alias_or_name))
-        for part in found.pop().expressions:
-            steps += _temporary(part, firsts)
-    if isinstance(tree, exp.Alter):
-        steps += [_fitted(tree.this, each) for each in tree.actions if isinstance(each, exp.AlterColumn)]
-    return [step.sql(dialect=MariaDB) for step in (*steps, tree)]
+    """A statement of ours in steps. A table that changes its type is brought to it first."""
+    firsts: dict[str, str] = {}
+    steps = unfolded(parse_one(statement, dialect=Ours), lambda part: _temporary(part, firsts), lambda part: False)
+    if isinstance(tree := steps[-1], exp.Alter):
+        steps[:-1] = [_fitted(tree.this, each) for each in tree.actions if isinstance(each, exp.AlterColumn)]
+    return [each.sql(dialect=MariaDB) for each in steps]
 
 
 def _temporary(part: exp.CTE, firsts: dict[str, str]) -> Iterator[exp.Expr]:
-    """No table of the users' has such a name. Others look it up by its first column, row by row; firsts: of each.
+    """Others look it up by its first column, row by row; firsts: of each.
 
     What a part looks up in a UNION is a table before it, for the same reason.
     """
@@ -125,16 +115,12 @@ def _temporary(part: exp.CTE, firsts: dict[str, str]) -> Iterator[exp.Expr]:
     for n, query in enumerate(each for each in unions if isinstance(each.this, exp.SetOperation)):
         wanted = exp.CTE(this=query.this, alias=exp.TableAlias(this=exp.to_identifier(f"{part.alias} {n}")))
         yield from _temporary(wanted, firsts)
-        query.set("this", exp.select(*wanted.this.named_selects).from_(_table(f"<{wanted.alias}>")))
-    kind, name = exp.Properties(expressions=[exp.TemporaryProperty()]), f"<{part.alias}>"
+        query.set("this", exp.select(*wanted.this.named_selects).from_(step(wanted)))
+    kind, name = exp.Properties(expressions=[exp.TemporaryProperty()]), step(part).name
     first = part.this.named_selects[0]
     firsts[name] = firsts[part.this.args["from_"].this.name] if first == "*" else first
-    yield exp.Create(this=_table(name), kind="TABLE", replace=True, properties=kind, expression=part.this)
+    yield exp.Create(this=step(part), kind="TABLE", replace=True, properties=kind, expression=part.this)
     yield parse_one(f"create index audiences on {quoted(name)} ({quoted(firsts[name])})", dialect=Ours)
-
-
-def _table(name: str, alias: str | None = None) -> exp.Table:
-    return exp.table_(name, quoted=True, alias=alias)
 
 
 def _fitted(table: exp.Table, column: exp.AlterColumn) -> exp.Update:

@@ -65,7 +65,7 @@ class ClickHouseSource(Source):
         with self._open() as client, client.query_row_block_stream(picked(select, quoted)) as blocks:
             yield from blocks
 
-    def client(self) -> Any:
+    def client(self, writes: bool = False) -> Any:
         """A client of the server, by its HTTP port; moments with their zone."""
         from clickhouse_connect import get_client
 
@@ -79,7 +79,7 @@ class ClickHouseSource(Source):
             password=url.password or "",
             database=url.database or "default",
             connect_timeout=10,
-            settings=self.settings(),
+            settings={} if writes else self.settings(),
             tz_mode="aware",
         )
 
