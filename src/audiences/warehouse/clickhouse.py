@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse.dialects.clickhouse import NAIVE, cast, stepped
 from audiences.warehouse.sources.clickhouse import AROUND, CODE, DENIED, ClickHouseSource
-from audiences.warehouse.words import APART, Conflict, Words, quoted
+from audiences.warehouse.words import APART, Conflict, Words, literal, quoted
 
 MET = {57, 60, 82}  # a table that is there, or not there any more, or a database that is there: someone was quicker
 # A type of its own -> the one in which our tables keep it.
@@ -94,8 +94,8 @@ class ClickHouse(Words):
     def columns(self, connection: Connection, table: str) -> dict[str, str]:
         """From the catalogue."""
         rows = connection.exec_driver_sql(
-            "select name, type from system.columns where database = %(schema)s and table = %(table)s order by position",
-            {"schema": self.schema, "table": table},
+            f"select name, type from system.columns where database = {literal(self.schema)}"
+            f" and table = {literal(table)} order by position"
         )
         return {name: _kind(type_) for name, type_ in rows}
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from sqlalchemy import CursorResult
 from sqlglot import exp
 
-from audiences.warehouse import Conflict, Warehouse
+from audiences.warehouse import Conflict, Warehouse, literal
 from audiences.warehouse.dialects import Ours
 
 ROW = ("sync", "epoch", "holder", "outbox", "mark", "list_name", "list_id", "key_columns", "rule")
@@ -39,6 +41,13 @@ class Logged(Warehouse):
     """An open warehouse whose control tables are logs. places: of each sync that was spoken of"""
 
     places: dict[str, Place] = field(default_factory=dict, init=False)
+
+    def _bound(self, sql: str, **values: object) -> CursorResult[Any]:
+        """Written into the statement: each driver takes parameters in its own way."""
+        for name, value in values.items():
+            sql = sql.replace(f":{name}", literal(str(value)))
+        with self._in_words():
+            return self.connection.execution_options(no_parameters=True).exec_driver_sql(sql)
 
     def _place(self, sync: str) -> Place:
         return self.places.get(sync) or self._looked(sync)
