@@ -51,7 +51,8 @@ class Settlement:
         if not self.first:
             self._index()
         by_key = self.by_key(found)
-        for chunk in ranges.chunks(ranges.without(found.of(Verdict.OK), self.settled)):
+        most = self.fence.warehouse.words.settles
+        for chunk in ranges.chunks(ranges.without(found.of(Verdict.OK), self.settled), rows=most):
             if self.settled:
                 self.fence.warehouse.relieve()  # of what the chunk before took
             with self.fence.transaction(self._open):

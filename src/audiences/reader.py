@@ -17,7 +17,6 @@ from audiences.member import MEMBER, Written
 from audiences.ranges import Range
 from audiences.terms import SENT, fields, sent
 
-READ = 4000  # rows read at a time, or one batch where that is more: as many as stay in a processor's cache
 APART = 1_000_000  # identifiers that are told apart by one statement: more of them would take memory by the 100 MB
 WRITE = 16_000  # rows of which the engine writes the JSON at a time: each statement costs some 2 ms besides
 Row = tuple[Any, ...]
@@ -70,7 +69,8 @@ class Reader:
         Where the engine writes a batch's JSON it does so while the one before is sent, and no row passes here.
         """
         if failed or not (member := self._member(phase)):
-            yield from (self.rows(phase, lo, hi, failed) for lo, hi in _steps(phase, size, READ))
+            most = self.fence.warehouse.words.reads
+            yield from (self.rows(phase, lo, hi, failed) for lo, hi in _steps(phase, size, most))
             return
         json, finite = member
         ident = self.fence.warehouse.words.number.format("ident")

@@ -43,6 +43,8 @@ class ClickHouse(Words):
     moment = "TIMESTAMP"
     lands = True
     swaps = True
+    settles = 100_000_000
+    reads = 40_000
     whole = re.compile(r"U?BIGINT|HUGEINT|BOOLEAN|DECIMAL\(\d+,0\)")
     spelled = re.compile(r"VARCHAR|DATE")
     tables = "select name from system.tables where database = :schema and startsWith(name, :prefix) order by name"

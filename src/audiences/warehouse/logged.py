@@ -38,9 +38,15 @@ class Place:
 
 @dataclass
 class Logged(Warehouse):
-    """An open warehouse whose control tables are logs. places: of each sync that was spoken of"""
+    """An open warehouse whose control tables are logs.
+
+    places: of each sync that was spoken of; held: the epochs of those that were taken over here
+    turn:   the sync whose transaction is open, and its place then
+    """
 
     places: dict[str, Place] = field(default_factory=dict, init=False)
+    held: dict[str, int] = field(default_factory=dict, init=False)
+    turn: tuple[str, Place] | None = field(default=None, init=False)
 
     def _bound(self, sql: str, **values: object) -> CursorResult[Any]:
         """Written into the statement: each driver takes parameters in its own way."""
@@ -68,7 +74,7 @@ class Logged(Warehouse):
 
     def _holds(self, change: exp.Update, sync: str) -> bool:
         """Whether a change would find the row that counts, as a transaction asks first."""
-        self._looked(sync)
+        self.turn = sync, self._looked(sync)
         counts = f"(select * from {self._control(sync)} {FIRST}) c"
         return bool(super().run(f"select 1 from {counts} where {_condition(change)}"))
 
@@ -88,6 +94,7 @@ class Logged(Warehouse):
                 return False
             last = self._newest(sync, f"epoch < {told['epoch']}")
             if last is None or not before.before(last):
+                self.held[sync] = int(told["epoch"])
                 return True
             before, where, step = last, "true", step + 1
         raise Conflict
@@ -116,8 +123,10 @@ def _condition(change: exp.Update) -> str:
     return where.this.sql(dialect=Ours) if where else "true"
 
 
-def logged(tree: exp.Expr) -> exp.Expr:
-    """A statement that makes a control table, or its first row, with what a log needs."""
+def logged(tree: exp.Expr, name: str) -> exp.Expr:
+    """A statement; where it makes a control table, or its first row, with what a log needs. name: of its table"""
+    if not name.startswith("control_"):
+        return tree
     if isinstance(tree, exp.Create):
         for name, kind in (("step", "bigint"), ("tables", "varchar")):
             tree.this.append("expressions", exp.ColumnDef(this=exp.to_identifier(name), kind=exp.DataType.build(kind)))

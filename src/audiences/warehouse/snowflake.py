@@ -59,6 +59,7 @@ class Snowflake(Words):
     moment = "TIMESTAMP"
     lands = True
     locks = True
+    reads = 40_000
     whole = re.compile(r"BOOLEAN|DECIMAL\(\d+,0\)")
     spelled = re.compile(r"VARCHAR|DATE|TIMESTAMP")
     tables = (

@@ -3,7 +3,7 @@
 The row of a control table that counts names the tables that are meant, so that all of a transaction is swapped in by
 the one row that is added at its end, or nothing. A table that no row names is nobody's, and is dropped.
 
-The history is not made anew for what is added to it: each run would copy it, and none reads it.
+The history is not made anew for rows that come or grow too old: each run would copy it, and none reads it.
 """
 
 from __future__ import annotations
@@ -58,19 +58,25 @@ class Swapped(Logged):
         try:
             yield
             self._commit(self.ours)
-        except BaseException:
+        except BaseException as error:
             self._drop(f"{begins}_{name}" for name, begins in self.ours.items())
+            # Whoever took over drops what no row names, also under the hands of the run before.
+            if isinstance(error, WarehouseError) and self.turn and self._looked(self.turn[0]) != self.turn[1]:
+                raise Conflict from None
             raise
         finally:
-            self.ours = None
+            self.ours = self.turn = None
 
     def _commit(self, ours: Mapping[str, str]) -> None:
         if not ours:
             return
         [sync] = {_sync(name) for name in ours}
         place = self._place(sync)
+        if self.held.get(sync, place.epoch) != place.epoch:
+            raise Conflict
         named = {**place.tables, **{_kind(name): begins for name, begins in ours.items()}}
         before = [self._meant(name, place) for name in ours]
+        self.ours = {}  # whoever takes over may follow this row, also where it is told not to count: they stay
         if not self._added(sync, place, {"tables": literal(json.dumps(named))}):
             raise Conflict
         self._drop(self.spent)
@@ -78,21 +84,20 @@ class Swapped(Logged):
 
     def _did(self, tree: exp.Expr) -> tuple[int, list[tuple[Any, ...]]]:
         """Do what a statement of ours says; whether it changed a control row, and its rows."""
-        target = None if isinstance(tree, exp.Query) else tree.find(exp.Table)
+        asks, target = isinstance(tree, exp.Query), _target(tree)
         name = target.name if target is not None and target.db == self.schema else ""
         if isinstance(tree, exp.Update) and _kind(name) == "control":
             does = self._moved if self.ours is None else self._holds
             return int(does(tree, _sync(name))), []
-        if _kind(name) in KINDS and self._remade(tree, name):
+        if not asks and _kind(name) in KINDS and self._remade(tree, name):
             return 0, []
-        if _kind(name) == "control":
+        if _kind(name) == "control" and self.ours is None:  # whoever looks wants to know what counts now
             self.places.pop(_sync(name), None)
-            tree = logged(tree)
-        return 0, super().run(self._resolved(tree, target).sql(dialect=Ours))
+        return 0, super().run(self._resolved(logged(tree, name), None if asks else target).sql(dialect=Ours))
 
     def _remade(self, tree: exp.Expr, name: str) -> bool:
         """Make a table anew, where a statement changes its rows."""
-        if isinstance(tree, exp.Update | exp.Delete):
+        if isinstance(tree, exp.Update) or (isinstance(tree, exp.Delete) and _kind(name) != "history"):
             self._made(name, remade.after(tree, self.columns(name)))
         elif isinstance(tree, exp.Alter) and isinstance(tree.actions[0], exp.AlterColumn):
             self._made(name, remade.fitted(tree, self.columns(name)))
@@ -164,6 +169,14 @@ def _kind(name: str) -> str:
 
 def _sync(name: str) -> str:
     return name.partition("_")[2]
+
+
+def _target(tree: exp.Expr) -> exp.Table | None:
+    """The table that a statement is about: that which it changes, or asks first."""
+    if not isinstance(tree, exp.Query):
+        return tree.find(exp.Table)
+    asked = tree.args.get("from_")
+    return asked.this if asked and isinstance(asked.this, exp.Table) else None
 
 
 def _bound(sql: str, values: Mapping[str, object]) -> exp.Expr:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
-from audiences import span
+from audiences import ranges, span
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 
 PARTS = "text, whole numbers, booleans, dates, timestamps without a zone, UUIDs"  # what a key of several columns takes
@@ -97,6 +97,8 @@ class Words(ABC):
     locks: ClassVar[bool] = False  # whether a write that has waited for another may not see what that one wrote
     swaps: ClassVar[bool] = False  # whether it has no transactions, so that a table that changes is made anew beside
     numbers: ClassVar[bool] = False  # whether each row of a table has its place in it, from 0 up, as its `rowid`
+    settles: ClassVar[int] = ranges.ROWS  # rows of one transaction; where that makes a table anew, all there are
+    reads: ClassVar[int] = 4_000  # rows read at a time: as many as stay in a processor's cache, or pay for a statement
     whole: ClassVar[re.Pattern[str]]  # types whose text is a JSON number, of one form only
     spelled: ClassVar[re.Pattern[str]]  # types whose text has one form only
 

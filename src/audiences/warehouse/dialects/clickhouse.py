@@ -52,12 +52,13 @@ class ClickHouse(clickhouse.ClickHouse):
         }
 
         def create_sql(self, expression: exp.Create) -> str:
-            """A table says how it is kept; ours are read as a whole."""
-            written = super().create_sql(expression)
+            """A table says how it is kept: an outbox is read by its places, all else as a whole."""
+            written, rows = super().create_sql(expression), expression.expression
             if expression.kind != "TABLE":
                 return written
-            kept = "ENGINE = MergeTree ORDER BY tuple()"
-            return written.replace(" AS ", f" {kept} AS ", 1) if expression.expression else f"{written} {kept}"
+            order = "seq" if rows and expression.this.name.startswith("outbox_") else "tuple()"
+            kept = f"ENGINE = MergeTree ORDER BY {order}"
+            return written.replace(" AS ", f" {kept} AS ", 1) if rows else f"{written} {kept}"
 
         def _is(self, expression: exp.Is) -> str:
             """What is not known is not true."""
