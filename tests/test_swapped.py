@@ -27,6 +27,7 @@ from test_control import NAME, TABLE, begun, opened, settlement
 from world import World
 
 pytestmark = on("duckdb, swapped")
+COUNTS = [*itertools.product(range(6), range(1, 8), range(1, 6), (1, 2, 20))]  # statements before each turn
 
 
 @pytest.fixture
@@ -90,14 +91,15 @@ class Turns:
 
 
 def orders(count, seed=0):
-    """Orders of statements of two workers: all with few turns, and others by chance."""
+    """Orders of the statements of two workers: those with one turn between, of those with few more, and by chance."""
     chance = random.Random(seed)
-    few = ["a" * n + "b" * m + "a" * k + "b" * 20 for n in range(6) for m in range(8) for k in (0, 1, 2, 20)]
-    chosen = chance.sample(few, min(len(few), count // 2))
-    return [*chosen, *("".join(chance.choices("ab", k=16)) for _ in range(count - len(chosen)))]
+    one = ["b" * n + "a" * 40 for n in range(10)] + ["a" * n + "b" * 40 for n in range(16)]
+    few = ["".join(each * n for each, n in zip("abab", counts, strict=True)) for counts in COUNTS]
+    by_chance = ("".join(chance.choices("ab", k=20)) for _ in range(count // 2))
+    return [*one, *chance.sample(few, min(len(few), count // 2)), *by_chance]
 
 
-@pytest.mark.parametrize("order", orders(times(40, 2_000, 120)))
+@pytest.mark.parametrize("order", orders(times(20, 2_000, 120)))
 def test_a_change_that_was_told_to_hold_is_never_lost(engine, url, order):
     """
     A run changes its control row while another takes over, in any order of their statements: the change is there for
@@ -121,7 +123,7 @@ def test_a_change_that_was_told_to_hold_is_never_lost(engine, url, order):
             old.update("mark = :mark", 1, mark=5)
 
 
-@pytest.mark.parametrize("order", orders(times(30, 2_000, 80), seed=1))
+@pytest.mark.parametrize("order", orders(times(20, 2_000, 80), seed=1))
 def test_a_settlement_holds_as_a_whole_or_not_at_all(engine, url, order):
     """
     The same of a settlement, which changes two tables: the one that took over finds all of it, or nothing.

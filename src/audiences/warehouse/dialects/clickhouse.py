@@ -1,7 +1,8 @@
 """What sqlglot does not know of ClickHouse, as far as our own statements need it.
 
 A statement brings the settings under which ClickHouse means by it what other engines do: NULL for what a join does not
-find and for the greatest of nothing, a column before another name for it, and rows of a WITH that are made once.
+find and for the greatest of nothing, a column before another name for it; and where there are replicas it has them wait
+until they hold whatever was written before.
 
 https://clickhouse.com/docs/operations/settings/settings (read 2026-11)
 """
@@ -21,7 +22,7 @@ from audiences.warehouse.dialects import Ours, mere, step, unfolded
 
 MEANING = (
     "aggregate_functions_null_for_empty = 1, join_use_nulls = 1,"
-    " output_format_json_escape_forward_slashes = 0, prefer_column_name_to_alias = 1"
+    " output_format_json_escape_forward_slashes = 0, prefer_column_name_to_alias = 1, select_sequential_consistency = 1"
 )
 
 # Of a moment without a zone: ours are in UTC, and told apart from those of the users' by this name for it.
