@@ -215,6 +215,22 @@ def test_a_look_goes_on_with_what_it_began_with(engine, url):
         assert claims(second) == before
 
 
+def test_rows_of_long_ago_are_forgotten(engine, url):
+    """
+    Each fiftieth takeover deletes those of all runs before it; what counts stays.
+    """
+    with workers(engine, url) as (old, second):
+        old.update("mark = :mark", 1, mark=4)
+        log = old.warehouse.table("control_" + TABLE)
+        found = []
+        for seen, epoch in ((1, 49), (49, 50)):
+            control.take(second, NAME, TABLE, seen, epoch, "another")
+            found.append(second._native(f"select distinct epoch from {log} order by epoch"))
+
+        assert found == [[(0,), (1,), (49,)], [(50,)]]
+        assert control.read(old.warehouse, TABLE) == Control(epoch=50, outbox=1, mark=4)
+
+
 def test_runs_leave_no_tables_behind(tmp_path, engine):
     """
     Killed at any of its statements, a run leaves tables that nobody means: the next ones drop them.

@@ -23,6 +23,7 @@ from audiences.warehouse.dialects import Ours
 from audiences.warehouse.logged import NEWEST, Logged, Place, logged
 
 KINDS = ("ledger", "refused", "pending", "unknown", "replace", "history")
+KEPT = 50  # runs whose rows a log keeps: to delete them costs more than to read them
 NAMED = re.compile(f'"(?:control|{"|".join(KINDS)})_')
 MADE = re.compile(rf"(v(\d+)_\d+_\d+)_((?:{'|'.join(KINDS)})_.+)")
 
@@ -151,11 +152,14 @@ class Swapped(Logged):
         return taken
 
     def _sweep(self, sync: str) -> None:
-        """Drop what no row names, and what stood there before the first was named."""
+        """Drop what no row names, and what stood there before the first was named; and rows of long ago."""
         named = self._place(sync).tables
         found = [(name, MADE.fullmatch(name)) for name in self.tables("v")]
         old = [name for name, made in found if made and _sync(made[3]) == sync and named.get(_kind(made[3])) != made[1]]
         self._drop([*old, *(f"{kind}_{sync}" for kind in named)])
+        if (epoch := self._place(sync).epoch) % KEPT == 0:
+            with suppress(WarehouseError):  # some run does
+                super().run(f"delete from {self._control(sync)} where epoch < {epoch}")
 
     def _drop(self, names: Any) -> None:
         for name in names:
