@@ -13,6 +13,7 @@ from audiences.warehouse.clickhouse import ClickHouse, _kind
 from audiences.warehouse.dialects.clickhouse import MEANING, stepped
 from audiences.warehouse.engines import spoken
 from audiences.warehouse.opened import opened
+from audiences.warehouse.sources.clickhouse import ClickHouseSource
 from audiences.warehouse.words import Cancelled, Conflict
 from engines import Plain, Swapping
 from sourced import two_syncs
@@ -159,6 +160,18 @@ def test_a_right_that_is_missing_is_named():
     assert "Not enough privileges" in str(refused)
     assert 'all on "audience_sync".*' in refused.do
     assert "AUDIENCES_LEDGER_URL" in refused.do
+
+
+def test_its_session_outlives_a_pause(monkeypatch):
+    """
+    Temporary tables go with a session that was not spoken to, and a statement may take long to answer.
+    """
+    told = {}
+    monkeypatch.setattr("clickhouse_connect.get_client", lambda **options: told.update(options))
+    ClickHouseSource(URL).client(writes=True)
+
+    assert told["settings"] == {"session_timeout": "3600"}
+    assert told["send_receive_timeout"] == 3600
 
 
 def test_without_its_driver(monkeypatch):

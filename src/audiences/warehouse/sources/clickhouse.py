@@ -28,6 +28,7 @@ KINDS = (
     | dict.fromkeys(("ipv4", "ipv6", "enum8", "enum16", "time", "time64"), "VARCHAR")
     | {"bool": "BOOLEAN", "array": ARRAY}
 )
+HOUR = 3600  # seconds; no session may last longer unless the server says so (max_session_timeout)
 AROUND = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
 
 # https://clickhouse.com/docs/reference/errors: of names and grammar, of rights, of time
@@ -66,7 +67,10 @@ class ClickHouseSource(Source):
             yield from blocks
 
     def client(self, writes: bool = False) -> Any:
-        """A client of the server, by its HTTP port; moments with their zone."""
+        """A client of the server, by its HTTP port; moments with their zone.
+
+        writes: for our tables, whose temporary ones live as long as the session is spoken to: in each hour once
+        """
         from clickhouse_connect import get_client
 
         url = self.url
@@ -79,7 +83,8 @@ class ClickHouseSource(Source):
             password=url.password or "",
             database=url.database or "default",
             connect_timeout=10,
-            settings={} if writes else self.settings(),
+            send_receive_timeout=HOUR if writes else 300,
+            settings={"session_timeout": str(HOUR)} if writes else self.settings(),
             tz_mode="aware",
         )
 
