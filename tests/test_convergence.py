@@ -27,7 +27,7 @@ HOW = settings(
     deadline=None,
     database=None,
     print_blob=False,
-    phases=(Phase.generate,),
+    phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
 
