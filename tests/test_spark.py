@@ -1,8 +1,10 @@
-"""The comparison alone on Spark SQL, in Spark's own words: `make apart` runs these where there is pyspark, and Java."""
+"""Spark SQL, which is Databricks' engine without Delta: the comparison, and our tables by Databricks' words.
+
+`make apart` runs these where there is pyspark, and Java.
+"""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from functools import cache
 
@@ -17,10 +19,13 @@ from audiences.control import Fence
 from audiences.warehouse import Warehouse
 from engines import DuckDB
 from oracle import Case
+from sourced import two_syncs
+from sparked import Spark, engine_of, session
 from test_changes import (
     QUERY,
     SYNC,
     TERMS,
+    agrees,
     by_any_rule,
     by_this_rule,
     often,
@@ -30,6 +35,10 @@ from test_changes import (
     side_by_side,
     unique_people,
 )
+from test_composite_key import ROWS, TRUTH, same_bytes
+from test_forms import writes_one_form
+from test_normal import RULES
+from world import World
 
 TABLES = ("people", "ledger_team__webhook", "refused_team__webhook")
 KINDS = {"BIGINT": "bigint", "INTEGER": "int", "VARCHAR": "string", "BOOLEAN": "boolean", "TIMESTAMP": "timestamp_ntz"}
@@ -37,18 +46,9 @@ KINDS = {"BIGINT": "bigint", "INTEGER": "int", "VARCHAR": "string", "BOOLEAN": "
 
 @pytest.fixture(scope="module")
 def spark():
-    sql = pytest.importorskip("pyspark.sql", reason="pyspark has an environment of its own: make apart")
-    if not shutil.which("java"):
-        pytest.skip("there is no Java, on which Spark runs")
-    conf = {"spark.sql.shuffle.partitions": 1, "spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC"}
-    conf |= {"spark.sql.adaptive.enabled": "false", "spark.sql.codegen.wholeStage": "false"}  # for tables of a few rows
-    found = sql.SparkSession.builder.master("local[1]")
-    for name, value in conf.items():
-        found = found.config(name, value)
-    session = found.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
-    yield session
-    session.stop()
+    made = session()
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +138,70 @@ def test_the_plan_is_the_same(spark, fence, people, claims, rule, mode, repeatab
     # Rows of equal phase, key and identifier, on two lists, may change places.
     assert sorted(repr(row[1:]) for row in found) == sorted(repr(row[1:]) for row in fence.warehouse.run(select))
     assert len(found) > 30
+
+
+@pytest.fixture(scope="module")
+def by_databricks(spark):
+    """Databricks' words, whose connections are this session's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audiences.warehouse.databricksed.opened", engine_of)
+        yield Spark()
+
+
+@pytest.fixture(scope="module")
+def holder(by_databricks):
+    """A warehouse of those words that has run the sync once."""
+    with by_databricks.warehouse(by_databricks.alone()) as warehouse:
+        warehouse.run("create table people (id bigint, email varchar, nps integer)")
+        control.create(warehouse, SYNC.name, SYNC.table)
+        tables.create(warehouse, TERMS, warehouse.described(QUERY))
+        warehouse.run(f"update {warehouse.table('control_' + SYNC.table)} set epoch = 7, outbox = 7")
+        yield Fence(warehouse, SYNC.name, SYNC.table, 7)
+
+
+def test_two_syncs_whose_tables_it_holds(tmp_path, by_databricks):
+    """
+    A first sync, its changes, and a third that has nothing to do: our tables are Spark's.
+    """
+    two_syncs(World(tmp_path, engine=by_databricks))
+
+
+def test_a_run_that_is_killed_where_it_holds_our_tables(tmp_path, by_databricks):
+    """
+    Killed as it settles, a run is followed by one after which list, ledger and audience are equal.
+    """
+    world = World(tmp_path, engine=by_databricks)
+    world.people((1, "a@x"), (2, "b@x"))
+    assert world.killed(45)
+    world.people((2, "b@x", 7), (3, "c@x"))
+    world.sync(force=True)
+    world.sync(force=True)
+
+    assert world.listed() == {"b@x": 7, "c@x": 0}
+    assert world.ledger() == {(2, "b@x", True), (3, "c@x", True)}
+
+
+@pytest.mark.parametrize(
+    "way", [(unique_people, by_this_rule), (people, by_any_rule)], ids=["one rule", "another rule"]
+)
+def test_the_plan_is_what_the_rules_say(holder, way):
+    """
+    Rows and counts of comparisons, told by Databricks' words, equal those of the rules in plain Python.
+    """
+    [case] = [side_by_side(worlds(*way)[:20], "mirror", True, True)]
+    agrees(holder, case, rule="another" if way[1] is by_any_rule else None)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_sql_and_python_write_one_form(holder, name):
+    """
+    Of any text it makes the form that the worker makes.
+    """
+    writes_one_form(holder.warehouse, name)
+
+
+def test_the_same_bytes_of_a_key(by_databricks):
+    """
+    A key of several columns is what every engine makes of it.
+    """
+    same_bytes(by_databricks, [*ROWS, TRUTH])

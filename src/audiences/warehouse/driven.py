@@ -30,4 +30,5 @@ registry.impls["audiences.driven"] = lambda: Driven
 
 def engine(driver: Any, connect: Callable[[], Any]) -> Engine:
     """What opens connections by `connect`, one each time. driver: the module whose errors they raise"""
-    return create_engine("audiences+driven://", module=driver, creator=connect, poolclass=NullPool)
+    way = {"module": driver, "creator": connect, "poolclass": NullPool, "paramstyle": "named"}
+    return create_engine("audiences+driven://", **way)

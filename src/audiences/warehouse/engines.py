@@ -12,6 +12,7 @@ from audiences.warehouse.words import APART, Words
 
 ENGINES: Mapping[str, tuple[str, str]] = {
     "clickhouse": ("clickhouse", "ClickHouse"),
+    "databricks": ("databricks", "Databricks"),
     "duckdb": ("duckdb", "DuckDB"),
     "mariadb": ("mariadb", "MariaDB"),
     "mysql": ("mariadb", "MariaDB"),

@@ -100,12 +100,16 @@ class DatabricksSource(Source):
             "enable_telemetry": False,
         }
 
+    def quiet(self) -> None:
+        """Let the connector log nothing that may hold a value."""
+        logging.getLogger("databricks").setLevel(logging.ERROR)  # it warns that there is no pyarrow, which is meant so
+        logging.getLogger("databricks.sql.unsafe").disabled = True  # it quotes rows, whatever level anyone asks for
+
     @contextmanager
     def _open(self) -> Iterator[Any]:
         if find_spec("databricks") is None or find_spec("databricks.sql") is None:
             raise DefinitionError("Databricks needs a driver", do="pip install 'audiences[databricks]'")
-        logging.getLogger("databricks").setLevel(logging.ERROR)  # it warns that there is no pyarrow, which is meant so
-        logging.getLogger("databricks.sql.unsafe").disabled = True  # it quotes rows, whatever level anyone asks for
+        self.quiet()
         from databricks import sql
         from databricks.sql.exc import Error
 
