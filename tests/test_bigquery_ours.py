@@ -275,6 +275,22 @@ def test_no_name_is_a_word_of_the_language(said):
     assert {name for name, quoted in names if not quoted} == {"_SESSION"}
 
 
+def test_no_column_is_called_as_a_table_beside_it(said):
+    """
+    Which alone would be all of that table's row.
+    """
+    alone = [column for tree in said.values() for column in tree.find_all(exp.Column) if not column.table]
+    beside = [(column, column.find_ancestor(exp.Select)) for column in alone]
+
+    assert len(alone) > 500
+    assert not [column.name for column, select in beside if select and column.name in tables_of(select)]
+
+
+def tables_of(select):
+    parts = [select.args["from_"].this] if select.args.get("from_") else []
+    return {part.alias_or_name for part in (*parts, *(join.this for join in select.args.get("joins") or ()))}
+
+
 def test_each_part_of_a_with_is_a_table_of_the_session(said):
     """
     Where it would be evaluated wherever it is mentioned; and no table that is made has a column of NULL alone, which
@@ -338,7 +354,7 @@ def test_a_join_asks_as_the_test_did(fence, statement):
     [
         ("select split_part(a, '@', 2)", "IF((`a`) IS NULL, NULL, COALESCE(SPLIT(`a`, '@')[SAFE_ORDINAL(2)], ''))"),
         ("select translate(a, '--.-', '')", "TRANSLATE(`a`, '-.', '')"),
-        ("select to_json(cast(a as varchar))", "TO_JSON_STRING(CAST(`a` AS STRING))"),
+        ("select to_json(a)", "IF((`a`) IS NULL, NULL, TO_JSON_STRING(`a`))"),
         ("select a is not true", "NOT `a` IS TRUE"),
         ("select 'it''s a \\'", r"'it\'s a \\'"),
         ("select 1 union select 2", "UNION DISTINCT"),
