@@ -1,4 +1,4 @@
-"""BigQuery as a source, by the emulator crucible behind its own client: `make apart` runs these where that is."""
+"""BigQuery, only read and holding our tables, by the emulator crucible behind its own client: `make apart`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import threading
 from contextlib import closing, contextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
+from audiences.warehouse import bigqueried
 from audiences.warehouse.sources.bigquery import BigQuerySource
+from crucibled import Held, shimmed
 from engines import ReadOnly
 from scale import times
 from sourced import failed, travelled, two_syncs
-from test_convergence import Told, told
+from test_bigquery_ours import empty
+from test_changes import agrees, by_any_rule, by_this_rule, cases, often, people, unique_people
+from test_convergence import Told, ToldOfJobs, told
+from test_forms import writes_one_form
+from test_normal import RULES
 from world import World
 
 NUMBERS = itertools.count(1)
@@ -78,7 +86,9 @@ def emulated(monkeypatch, port):
                 fields = there.query(nothing, job_config=self.options(nothing)).result().schema
             return {field.name: "array" if field.mode == "REPEATED" else field.field_type for field in fields}
 
-    monkeypatch.setattr("audiences.warehouse.sources.bigquery.BigQuerySource", Emulated)
+    for room in ("sources.bigquery", "bigquery"):
+        monkeypatch.setattr(f"audiences.warehouse.{room}.BigQuerySource", Emulated)
+    monkeypatch.setattr(bigqueried, "Connection", shimmed(bigqueried.Connection))
 
 
 class Spoken:
@@ -161,3 +171,48 @@ def test_what_is_said(world):
     What cannot be compiled is shown.
     """
     assert "refuses a statement" in failed(world, "select id, email, nps from peeple")
+
+
+def test_two_syncs_where_it_holds_our_tables(tmp_path, port):
+    """
+    The same where our tables are beside, with what the emulator has not made up for: see `shimmed`.
+    """
+    two_syncs(World(tmp_path, engine=Held(BigQuery(port))))
+
+
+@pytest.mark.parametrize("machine", [Told, ToldOfJobs])
+def test_any_history_ends_in_step_where_it_holds_our_tables(port, machine):
+    """
+    And the same histories, with killed runs, a lost state, and jobs that end later.
+    """
+    told(machine, Held(BigQuery(port)), times(2, 1_000, 20))
+
+
+@pytest.fixture
+def warehouse(port):
+    engine = Held(BigQuery(port))
+    with engine.warehouse(engine.alone()) as warehouse:
+        yield warehouse
+
+
+@pytest.mark.parametrize("rule", [None, "another"])
+def test_the_plan_is_what_the_rules_say(warehouse, rule):
+    """
+    Rows and counts of a comparison equal those of the rules in plain Python, also after a change of list or identifier.
+    """
+    claims, fence = by_any_rule if rule else by_this_rule, empty(warehouse)
+
+    @settings(max_examples=times(2, 300, 20), **often)
+    @given(case=st.one_of(cases(unique_people, claims), cases(people, claims)))
+    def holds(case):
+        agrees(fence, case, **({"rule": rule} if rule else {}))
+
+    holds()
+
+
+def test_sql_and_python_write_one_form(warehouse):
+    """
+    Of any text the emulator makes the form that the worker makes.
+    """
+    for name in RULES:
+        writes_one_form(warehouse, name)

@@ -159,13 +159,12 @@ class Warehouse:
 
     @contextmanager
     def bounded(self, most: timedelta | None, size: int | None = None) -> Iterator[None]:
-        """Have each statement of this block broken off where it takes longer, or reads more bytes. None: as it likes.
-        Raises WarehouseError where it has, with the way out.
-        """
+        """Break off each statement of this block that takes longer, or reads more bytes. Raises WarehouseError then."""
         usual, outer = self.source, self.most
         self.source, self.most = usual and usual.bounded(most, size), outer if usual else most or outer
         try:
-            with self.around(self.words.bounding(most) if most and not usual else ("", "")), overdue(most):
+            told = ("", "") if usual or not most else self.words.bounding(most)
+            with self.around(told), self.words.sized(self.connection, None if usual else size), overdue(most):
                 yield
         finally:
             self.source, self.most = usual, outer

@@ -11,6 +11,7 @@ from audiences.errors import DefinitionError
 from audiences.warehouse.words import APART, Words
 
 ENGINES: Mapping[str, tuple[str, str]] = {
+    "bigquery": ("bigquery", "BigQuery"),
     "clickhouse": ("clickhouse", "ClickHouse"),
     "databricks": ("databricks", "Databricks"),
     "duckdb": ("duckdb", "DuckDB"),

@@ -154,7 +154,11 @@ class Words(ABC):
         """So many hours, a whole number, after a moment."""
         return f"{moment} + cast({hours} as integer) * interval '1 hour'"
 
-    tables: ClassVar[str]  # the names of the tables of :schema that start with :prefix, in order
+    @property
+    @abstractmethod
+    def tables(self) -> str:
+        """The names of the tables of :schema that start with :prefix, in order."""
+
     has_schema: ClassVar[str]  # whether there is a :schema
 
     def taken(self, column: str, type_: str) -> str:
@@ -186,6 +190,10 @@ class Words(ABC):
 
     def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
         """One of these, where the engine breaks off nothing by itself. `refusal` makes of it a Cancelled."""
+        return nullcontext()
+
+    def sized(self, connection: Connection, most: int | None) -> AbstractContextManager[None]:
+        """Let no query of an audience in a block read more bytes, where the engine tells them before."""
         return nullcontext()
 
     def impatient(self) -> tuple[str, str]:

@@ -32,7 +32,10 @@ KINDS = (
     | dict.fromkeys(("numeric", "bignumeric", "record", "struct", "interval", "range"), "VARIANT")
     | {"array": ARRAY}
 )
-LABEL = re.compile(r"/\* audiences: (?P<audience>[a-z0-9_]+)(?: commit (?P<commit>[0-9a-f]+))? \*/")
+LABEL = re.compile(
+    r"/\* audiences: (?P<audience>[a-z0-9_]+)(?:\.(?P<sync>[a-z0-9_]+))?(?: run (?P<run>[a-z0-9]+))?"
+    r"(?: commit (?P<commit>[0-9a-f]+))? \*/"
+)
 
 DENIED, NAMING = {"accessDenied"}, {"invalidQuery", "notFound", "invalid"}
 CANCELLED = {"stopped", "timeout", "cancelled"}
@@ -128,8 +131,9 @@ class BigQuerySource(Source):
                 " the dataset",
             )
         if reason == "bytesBilledLimitExceeded":
+            most = "" if self.size is None else f"{self.size:,} "
             return WarehouseError(
-                f"the audience's query reads more than the {self.size:,} bytes that [limits] allows; it did not run",
+                f"the audience's query reads more than the {most}bytes that [limits] allows; it did not run",
                 do="let it read fewer partitions or columns, or raise bytes under [limits]",
             )
         if reason in CANCELLED:
