@@ -31,7 +31,7 @@ INSTEAD = {
     r" default collation utf8_binary": "",
     r"(?i)create temporary table ": "create table ",
     r"DELETE FROM (\S+) WHERE TRUE": r"truncate table \1",  # of a user's table in parquet
-    r"'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)'": r"timestamp_ntz'\1'",  # as a test writes a moment
+    r"'(\d{4}-\d\d-\d\d(T[\d:]+)?)'": r"timestamp_ntz'\1'",  # as a test writes a moment
     r"set STATEMENT_TIMEOUT = \d+|reset STATEMENT_TIMEOUT": "select 1",
 }
 SCHEMATA = re.compile(r"select count\(\*\) from information_schema.schemata where schema_name = '(\w+)'")
