@@ -25,7 +25,7 @@ from audiences.warehouse.swapped import Swapped
 from audiences.warehouse.words import Cancelled
 from bigqueried import InProcess, WritableBigQuery, amiss, kept
 from oracle import Case, Claim, Person, Refusal
-from scale import times
+from scale import LONGER, THOROUGH, times
 from sourced import two_syncs
 from test_changes import QUERY, SYNC, TERMS, agrees, by_any_rule, by_this_rule, cases, often, planned, unique_people
 from test_changes import people as peoples
@@ -77,13 +77,13 @@ def test_two_syncs(world):
     two_syncs(world)
 
 
-@pytest.mark.parametrize("machine", [Told, ToldOfJobs])
+@pytest.mark.parametrize("machine", [Told, ToldOfJobs] if LONGER or THOROUGH else [Told])
 def test_any_history_ends_in_step(engine, machine):
     """
     The histories of test_convergence: killed runs, also between two statements that settle, a lost state, and jobs that
     end later.
     """
-    told(machine, engine, times(6, 1_000, 40))
+    told(machine, engine, times(6, 1_000, 12))
 
 
 def empty(warehouse):
@@ -159,7 +159,7 @@ def test_the_run_has_no_more_steps_than_are_tried(prepared, tmp_path):
     assert 40 < killer.steps < KILLS
 
 
-@pytest.mark.parametrize("at", range(1, KILLS, times(40, 1, 8)))
+@pytest.mark.parametrize("at", range(1, KILLS, times(100, 1, 40)))
 def test_killed_at_any_step(prepared, tmp_path, at):
     """
     Killed at this step and run again, twice in quiet, list and ledger equal the audience; and so they do where the

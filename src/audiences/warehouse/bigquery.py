@@ -4,9 +4,9 @@ It is asked for no transaction: `swapped` holds our tables. An INSERT is a trans
 ends, and a job reads what was committed before it began: so who has added a row, and asks then, sees each row whose
 INSERT ended before. Nothing is asked of a cached result, and nothing of ours is streamed.
 
-https://docs.cloud.google.com/bigquery/docs/data-manipulation-language#limitations, …/docs/migration/snowflake-sql
-(Consistency guarantees and transaction isolation), https://docs.cloud.google.com/bigquery/quotas,
-https://cloud.google.com/blog/products/data-analytics/dml-without-limits-now-in-bigquery (read 2026-11)
+https://docs.cloud.google.com/bigquery/docs/data-manipulation-language#limitations, …/bigquery/quotas,
+https://cloud.google.com/blog/products/data-analytics/dml-without-limits-now-in-bigquery (read 2026-11). That a query
+reads what was committed before it starts is from copies of Google's guides to migration, not from a page of its own.
 """
 
 from __future__ import annotations
