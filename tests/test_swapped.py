@@ -99,7 +99,7 @@ def orders(count, seed=0):
     return [*one, *chance.sample(few, min(len(few), count // 2)), *by_chance]
 
 
-@pytest.mark.parametrize("order", orders(times(20, 2_000, 120)))
+@pytest.mark.parametrize("order", orders(times(12, 2_000, 40)))
 def test_a_change_that_was_told_to_hold_is_never_lost(engine, url, order):
     """
     A run changes its control row while another takes over, in any order of their statements: the change is there for
@@ -123,7 +123,7 @@ def test_a_change_that_was_told_to_hold_is_never_lost(engine, url, order):
             old.update("mark = :mark", 1, mark=5)
 
 
-@pytest.mark.parametrize("order", orders(times(20, 2_000, 80), seed=1))
+@pytest.mark.parametrize("order", orders(times(12, 2_000, 30), seed=1))
 def test_a_settlement_holds_as_a_whole_or_not_at_all(engine, url, order):
     """
     The same of a settlement, which changes two tables: the one that took over finds all of it, or nothing.
@@ -155,7 +155,7 @@ def test_two_takeovers_at_once(engine, url):
     Of two workers that take a sync over at once, in any order of their statements, the one with the greater number has
     it in the end, whatever the other was told; and what the run before was told to hold is there.
     """
-    for order in orders(times(20, 1_000, 60), seed=2):
+    for order in orders(times(6, 1_000, 20), seed=2):
         with workers(engine, url) as (old, second), engine.warehouse(url) as third:
             old.update("mark = :mark", 1, mark=4)
             turns = Turns()
