@@ -29,11 +29,15 @@ NUMBERS = itertools.count(1)
 INSTEAD = {
     r" TBLPROPERTIES \('delta.columnMapping.mode' = 'name'\)": "",
     r" default collation utf8_binary": "",
-    r"(?i)create temporary table ": "create table ",
     r"DELETE FROM (\S+) WHERE TRUE": r"truncate table \1",  # of a user's table in parquet
     r"'(\d{4}-\d\d-\d\d(T[\d:]+)?)'": r"timestamp_ntz'\1'",  # as a test writes a moment
     r"set STATEMENT_TIMEOUT = \d+|reset STATEMENT_TIMEOUT": "select 1",
 }
+# A temporary table is one of the session's schema here. What either statement means of it:
+# https://learn.microsoft.com/en-us/azure/databricks/tables/temporary-tables,
+# https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-ddl-drop-table (read 2026-11)
+MADE = re.compile(r"(?i)create (or replace )?temporary table (`\w+`)")
+DROPPED = re.compile(r"(?i)drop (temporary )?table (?:if exists )?(`\w+`)$")
 SCHEMATA = re.compile(r"select count\(\*\) from information_schema.schemata where schema_name = '(\w+)'")
 TABLES = re.compile(r"select table_name from information_schema.tables where table_schema = '(\w+)' and .*, '(\w*)'\)")
 PROJECT = re.compile(r"UPDATE (\S+) SET (.+)")
@@ -62,19 +66,37 @@ class Error(Exception):
 
 
 class Answer:
-    """What the connector's cursor would give."""
+    """What the connector's cursor would give. temporary: the names of its session's temporary tables"""
 
-    def __init__(self) -> None:
+    def __init__(self, temporary: set[str]) -> None:
+        self.temporary = temporary
         self.description: Any = None
         self.rows: list[Any] = []
 
     def execute(self, statement: str) -> None:
+        statement = self.lasting(statement)
         for pattern, other in INSTEAD.items():
             statement = re.sub(pattern, other, statement)
         try:
             self.answer(statement)
         except Exception as error:
             raise Error(f"{error} SQLSTATE: {getattr(error, 'getSqlState', lambda: '')()}") from None
+
+    def lasting(self, statement: str) -> str:
+        """The statement with an ordinary table for a temporary one. One that is there is made again only where that is
+        said, and a DROP TABLE means it only where that is said.
+        """
+        if made := MADE.match(statement):
+            if made[2] in self.temporary and not made[1]:
+                raise Error(f"[TEMP_TABLE_OR_VIEW_ALREADY_EXISTS] {made[2]} SQLSTATE: 42P07")
+            session().sql(f"drop table if exists {made[2]}" if made[2] in self.temporary else "select 1")
+            self.temporary.add(made[2])
+            return MADE.sub(r"create table \2", statement)
+        dropped = DROPPED.match(statement)
+        if dropped and bool(dropped[1]) != (dropped[2] in self.temporary):
+            raise Error(f"[TABLE_OR_VIEW_NOT_FOUND] {dropped[2]} SQLSTATE: 42P01")
+        self.temporary.discard(dropped[2] if dropped else "")
+        return statement.replace(dropped[0], f"drop table {dropped[2]}") if dropped else statement
 
     def answer(self, statement: str) -> None:
         spark = session()
@@ -105,16 +127,15 @@ class Connection:
     """A connection of the session, whose schema is one that a test has made."""
 
     def __init__(self, schema: str):
-        self.schema = schema
+        self.schema, self.temporary = schema, set[str]()
 
     def cursor(self) -> Cursor:
         session().catalog.setCurrentDatabase(self.schema)
-        return Cursor(Answer())
+        return Cursor(Answer(self.temporary))
 
     def close(self) -> None:
-        for row in session().sql(f"show tables in {self.schema}").collect():
-            if row[1].startswith(("staged_", "audiences_")):
-                session().sql(f"drop table {self.schema}.`{row[1]}`")
+        for name in self.temporary:
+            session().sql(f"drop table if exists {self.schema}.{name}")
 
 
 def engine_of(source: DatabricksSource) -> Engine:

@@ -51,12 +51,23 @@ def test_a_part_of_a_with_is_a_temporary_table(said):
     its name is plain and of one part.
     """
     steps = [step for steps in said.values() for step in steps]
-    temporary = [step for step in steps if step.startswith("CREATE TEMPORARY")]
+    temporary = [step for step in steps if step.startswith("CREATE") and " TEMPORARY TABLE " in step]
 
     assert not any(parse_one(step, dialect="databricks").find(exp.With) for step in steps)
     assert len(temporary) > 5
-    assert all(step.startswith("CREATE TEMPORARY TABLE `audiences_") for step in temporary)
+    assert all(step.startswith("CREATE OR REPLACE TEMPORARY TABLE `audiences_") for step in temporary)
     assert not any("<" in step.partition(" AS ")[0] for step in temporary)
+
+
+def test_no_table_of_the_users_is_dropped(said):
+    """
+    DROP TABLE with a name of one part is never said: it would mean a table in the schema of the audiences.
+    """
+    dropped = [step for steps in said.values() for step in steps if step.startswith("DROP TABLE")]
+
+    assert len(dropped) > 3
+    assert [step for step in dropped if "`.`" not in step] == []
+    assert WORDS.said('drop table "staged_7"') == ["DROP TEMPORARY TABLE `staged_7`"]
 
 
 def test_a_table_of_ours_takes_any_name_of_a_field(said):
@@ -115,10 +126,11 @@ def test_rows_are_written_down_as_they_are_kept():
     """
     The query stands as it is, a comment at its end included; text loses its collation.
     """
-    first, made = WORDS.landed('"staged_7"', "select id -- all", {"id": "BIGINT", "name": "VARCHAR"})
+    [made] = WORDS.landed('"staged_7"', "select id -- all", {"id": "BIGINT", "name": "VARCHAR"})
+    table, _, picked = made.partition(" as ")
 
-    assert first == "drop table if exists `staged_7`"
-    assert made.startswith("create temporary table `staged_7` as select cast(q.`id` as bigint) as `id`, (case typeof(")
+    assert table == "create or replace temporary table `staged_7`"
+    assert picked.startswith("select cast(q.`id` as bigint) as `id`, (case typeof(")
     assert made.endswith("collate utf8_binary as `name` from (\nselect id -- all\n) as q")
 
 

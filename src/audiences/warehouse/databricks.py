@@ -92,8 +92,7 @@ class Databricks(Words):
             )
         picked = ", ".join(f"{_kept(f'q.{_quoted(name)}', kind)} as {_quoted(name)}" for name, kind in types.items())
         name = _quoted(plain(table[1:-1]))
-        made = f"create temporary table {name} as select {picked} from (\n{select}\n) as q"
-        return f"drop table if exists {name}", made
+        return (f"create or replace temporary table {name} as select {picked} from (\n{select}\n) as q",)
 
     def described(self, connection: Connection, select: str) -> dict[str, str]:
         """From the server's description of the query, which it does not run."""

@@ -1,10 +1,12 @@
 """What sqlglot does not know of Databricks, as far as our own statements need it.
 
-A temporary table is one of the session, named by one part; a part of a WITH is one, for Spark makes it anew wherever it
-is mentioned. Our own tables are asked to hold names of columns as they come.
+A temporary table is one of the session, named by one part, and stands before any other of that name; a part of a WITH
+is one, for Spark makes it anew wherever it is mentioned. A DROP TABLE of one part would mean a table of the users'.
+Our own tables are asked to hold names of columns as they come.
 
-https://docs.databricks.com/aws/en/tables/temporary-tables, …/aws/en/delta/column-mapping,
-…/aws/en/sql/language-manual/sql-ref-identifiers (read 2026-11)
+https://learn.microsoft.com/en-us/azure/databricks/tables/temporary-tables (where OR REPLACE is told first),
+https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-ddl-drop-table, …/sql-ref-identifiers,
+…/aws/en/delta/column-mapping (read 2026-11)
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Databricks(databricks.Databricks):
         TRANSFORMS = {  # noqa: RUF012 (as its base has it)
             **DatabricksGenerator.TRANSFORMS,
             exp.Create: lambda self, e: self._create(e),
+            exp.Drop: lambda self, e: self._dropped(e),
             exp.AlterRename: lambda self, e: self._renamed(e),
             exp.Add: lambda self, e: self._later(e),
             exp.Trim: lambda self, e: f"TRIM(BOTH {self.sql(e, 'expression')} FROM {self.sql(e, 'this')})",
@@ -37,11 +40,16 @@ class Databricks(databricks.Databricks):
         def _create(self, expression: exp.Create) -> str:
             """sqlglot would make a view of a temporary table."""
             temporary = expression.find(exp.TemporaryProperty)
-            kind = "TEMPORARY TABLE" if temporary else "TABLE"
+            kind = "OR REPLACE TEMPORARY TABLE" if temporary else "TABLE"
             there = " IF NOT EXISTS" if expression.args.get("exists") else ""
             names, rows = "" if temporary else f" {NAMES}", expression.expression
             made = f"CREATE {kind}{there} {self.sql(expression, 'this')}{names}"
             return f"{made} AS {self.sql(rows)}" if rows else made
+
+        def _dropped(self, expression: exp.Drop) -> str:
+            """Without the word it would be a table of the users' schema."""
+            [table] = expression.args["tables"]
+            return self.drop_sql(expression) if table.db else f"DROP TEMPORARY TABLE {self.sql(table)}"
 
         def window_sql(self, expression: exp.Window) -> str:
             """A number of rows asks for an order."""
@@ -93,5 +101,4 @@ def _parted(tree: Any) -> Iterator[Any]:
 
 def _temporary(part: exp.CTE) -> Iterator[exp.Expr]:
     kind = exp.Properties(expressions=[exp.TemporaryProperty()])
-    yield exp.Drop(tables=[step(part)], kind="TABLE", exists=True)
     yield exp.Create(this=step(part), kind="TABLE", properties=kind, expression=part.this)
