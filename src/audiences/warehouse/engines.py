@@ -19,6 +19,7 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "mysql": ("mariadb", "MariaDB"),
     "postgresql": ("postgres", "Postgres"),
     "postgres": ("postgres", "Postgres"),
+    "redshift": ("redshift", "Redshift"),
     "snowflake": ("snowflake", "Snowflake"),
     "sqlite": ("sqlite", "SQLite"),
 }

@@ -1,4 +1,4 @@
-"""Amazon Redshift, in PostgreSQL's protocol, through a cursor of the server in one transaction that only reads.
+"""Amazon Redshift, in PostgreSQL's protocol; what only reads does so in one transaction, through a cursor.
 
 Where the URL has no password, AWS is asked for one that holds for minutes (IAM), with the credentials that its own
 tools find on this machine; cluster and region are read from the host's name.
@@ -31,6 +31,10 @@ KINDS = dict.fromkeys(("int2", "int4", "int8"), "BIGINT") | {
     "float8": "DOUBLE",
     "numeric": "VARIANT",
 }
+# Types that PostgreSQL has not, by their numbers in the protocol.
+# https://github.com/aws/amazon-redshift-python-driver/blob/master/redshift_connector/utils/oids.py (read 2026-11)
+OTHERS = {705: "unknown", 1188: "intervaly2m", 1190: "intervald2s", 3000: "geometry", 3001: "geography"}
+OTHERS |= {3999: "geometry", 4000: "super", 6551: "varbyte"}
 CLUSTER = re.compile(r"([^.]+)\.[^.]+\.([^.]+)\.redshift\.amazonaws\.com(?:\.cn)?")
 WORKGROUP = re.compile(r"([^.]+)\.[^.]+\.([^.]+)\.redshift-serverless\.amazonaws\.com(?:\.cn)?")
 
@@ -43,18 +47,8 @@ class RedshiftSource(Source):
 
     def named(self, select: str) -> dict[str, str]:
         """Parsed by the server and not run."""
-        from psycopg import errors, postgres
-        from psycopg.pq import ExecStatus
-
         with self._open() as connection:
-            for answer in (
-                connection.pgconn.prepare(b"", f"select * from (\n{select}\n) as q".encode()),
-                found := connection.pgconn.describe_prepared(b""),
-            ):
-                if answer.status != ExecStatus.COMMAND_OK:
-                    raise errors.error_from_result(answer, "utf-8")
-        types = [postgres.types.get(found.ftype(i)) for i in range(found.nfields)]
-        return {(found.fname(i) or b"").decode(): type_.name if type_ else "" for i, type_ in enumerate(types)}
+            return {name: type_ for name, type_, _ in described(connection, select)}
 
     def kind(self, type_: str) -> str:
         """By its name in the protocol."""
@@ -74,6 +68,21 @@ class RedshiftSource(Source):
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
+        import psycopg
+
+        connection = self.connected()
+        connection.read_only, user = True, connection.info.user
+        try:
+            with connection:
+                connection.execute("set timezone to 'UTC'")
+                if self.most is not None:
+                    connection.execute(f"set statement_timeout to {self.most // timedelta(milliseconds=1)}")
+                yield connection
+        except psycopg.Error as error:
+            raise sqlstate.refusal(error, "", user) from None
+
+    def connected(self, **options: Any) -> Any:
+        """A connection of psycopg's. Raises DefinitionError without it, WarehouseError where none is made."""
         if find_spec("psycopg") is None or find_spec("botocore") is None:
             raise DefinitionError("Redshift needs a driver", do="pip install 'audiences[redshift]'")
         import psycopg
@@ -88,19 +97,12 @@ class RedshiftSource(Source):
                 password=password,
                 prepare_threshold=None,
                 **{**usual, "connect_timeout": 10, **self.url.query},
+                **options,
             )
         except psycopg.Error as error:
             raise sqlstate.shut(error) from None
-        connection.read_only = True
         plainly(connection)
-        try:
-            with connection:
-                connection.execute("set timezone to 'UTC'")
-                if self.most is not None:
-                    connection.execute(f"set statement_timeout to {self.most // timedelta(milliseconds=1)}")
-                yield connection
-        except psycopg.Error as error:
-            raise sqlstate.refusal(error, "", user) from None
+        return connection
 
     def signature(self) -> tuple[str, str]:
         """User and password: those of the URL, or what AWS gives this machine's identity for some minutes."""
@@ -118,6 +120,22 @@ class RedshiftSource(Source):
             do="put the password into it; or, to sign in by IAM, write the host as AWS shows it:"
             " name.….region.redshift.amazonaws.com",
         )
+
+
+def described(connection: Any, select: str) -> list[tuple[str, str, int]]:
+    """Name, type and what modifies it, of each column that a SELECT would return; it is parsed and not run."""
+    from psycopg import errors, postgres
+    from psycopg.pq import ExecStatus
+
+    for answer in (
+        connection.pgconn.prepare(b"", f"select * from (\n{select}\n) as q".encode()),
+        found := connection.pgconn.describe_prepared(b""),
+    ):
+        if answer.status != ExecStatus.COMMAND_OK:
+            raise errors.error_from_result(answer, "utf-8")
+    types = [(found.ftype(i), postgres.types.get(found.ftype(i)), found.fmod(i)) for i in range(found.nfields)]
+    names = [type_.name if type_ and type_.oid == oid else OTHERS.get(oid, "") for oid, type_, _ in types]
+    return [((found.fname(i) or b"").decode(), name, types[i][2]) for i, name in enumerate(names)]
 
 
 def _aws(service: str, region: str, call: str, **wanted: str) -> dict[str, str]:
