@@ -29,9 +29,11 @@ ASKED = [
     "select distinct k from a where not ((k in (select k from b where n > 1) and n > 0) is true)",
     "select *, not exists (select 1 from b) as none from a where exists (select 1 from c where n is null)",
     "select count(*) from a where not exists (select 1 from b where b.k = a.k and b.n is not distinct from a.n)",
+    "select a.k from a where exists (select 1 from b where b.n is not distinct from a.n and b.k = a.k)",
     "select a.k from a where exists (select 1 from b where b.k = a.k and a.n > 1)",
     "select a.k from a where not exists (select 1 from b where b.k = a.k and (b.n = a.n or a.n > 1 or b.n = 2))",
     "select a.n, exists (select 1 from b join c on c.k = b.k where b.k = a.k and (b.n <> a.n or c.n <> a.n)) from a",
+    "select a.n, exists (select 1 from b where b.k = a.k and b.n <> a.n) from a",
     "select a.n from a, (select 1 as one) o where a.k not in (select k from b where k > 1) and a.k = o.one",
     "select n from (select a.* from a) where k in (select k from b union all select n from c)",
     "with p as (select k, count(*) as n from a group by k) select exists (select 1 from p where n > 1)",
@@ -52,7 +54,7 @@ def test_a_statement_means_what_it_said(engine, statement):
     with Warehouse(make_url("duckdb:///:memory:"), "s") as duckdb, engine.warehouse(engine.alone()) as redshift:
         for warehouse in (duckdb, redshift):
             warehouse.run("create table a (k bigint, n bigint)")
-            warehouse.run("insert into a values (1, 1), (1, 2), (2, 3), (3, null), (null, 4), (4, 2)")
+            warehouse.run("insert into a values (1, 1), (1, 2), (2, 3), (3, null), (null, 4), (4, 1), (4, 7)")
             warehouse.run("create table b (k bigint, n bigint)")
             warehouse.run("insert into b values (1, 1), (1, null), (3, null), (3, null), (4, 1), (4, 7), (null, 2)")
             warehouse.run("create table c (k bigint, n bigint)")

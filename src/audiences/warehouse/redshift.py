@@ -1,7 +1,8 @@
 """Amazon Redshift: our schema is one of the database that is read, and each statement is a transaction of its own.
 
 Each operation uses the latest committed version of the data, on whichever cluster it runs, so that a row is seen by
-whoever asks after its INSERT has returned. No more is relied on, at either level of isolation: `swapped` holds our tables.
+whoever asks after its INSERT has returned. No more is relied on, at either level of isolation: `swapped` holds our
+tables.
 
 Blanks at the end of a text do not count where texts are compared. An audience's texts lose them as they are written
 down: else whether `k` and `k ` are one member would be left to the step that compares them.
