@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -93,6 +94,17 @@ TYPES = {
     "timestamp '2026-03-01 12:00:00'": "TIMESTAMP",
     "timestamptz '2026-03-01 12:00:00+01'": "TIMESTAMPTZ",
 }
+
+
+def test_json_of_every_character_that_has_an_escape(engine):
+    """
+    As Python writes it, whichever of them it is.
+    """
+    text = "".join(map(chr, range(1, 128))) + "é😀"
+    with engine.warehouse(engine.alone()) as warehouse:
+        [(found,)] = warehouse.run(f"select to_json({literal(text)})")
+
+    assert found == json.dumps(text, ensure_ascii=False)
 
 
 def test_its_types_are_ours(engine):
