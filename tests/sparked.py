@@ -86,13 +86,13 @@ class Answer:
         """The statement with an ordinary table for a temporary one. One that is there is made again only where that is
         said, and a DROP TABLE means it only where that is said.
         """
-        if made := MADE.match(statement):
+        if made := MADE.search(statement):
             if made[2] in self.temporary and not made[1]:
                 raise Error(f"[TEMP_TABLE_OR_VIEW_ALREADY_EXISTS] {made[2]} SQLSTATE: 42P07")
             session().sql(f"drop table if exists {made[2]}" if made[2] in self.temporary else "select 1")
             self.temporary.add(made[2])
             return MADE.sub(r"create table \2", statement)
-        dropped = DROPPED.match(statement)
+        dropped = DROPPED.search(statement)
         if dropped and bool(dropped[1]) != (dropped[2] in self.temporary):
             raise Error(f"[TABLE_OR_VIEW_NOT_FOUND] {dropped[2]} SQLSTATE: 42P01")
         self.temporary.discard(dropped[2] if dropped else "")

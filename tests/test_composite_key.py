@@ -110,13 +110,12 @@ def test_the_same_bytes_on_every_engine(holder):
 
 def same_bytes(engine, rows):
     with engine.warehouse(engine.alone()) as warehouse:
-        for row in rows:
+        for n, row in enumerate(rows):
             columns = ", ".join(f"{name} {kind(value)}" for name, value in zip("xy", row, strict=True))
-            warehouse.run(f"create table pair ({columns})")
-            warehouse.run(f"insert into pair values ({', '.join(map(said, row))})")
-            key, _ = warehouse.words.key(["x", "y"], warehouse.described("select x, y from pair"))
-            [(found,)] = warehouse.run(f"select {key} from (select x, y from pair) as q")
-            warehouse.run("drop table pair")
+            warehouse.run(f"create table pair{n} ({columns})")
+            warehouse.run(f"insert into pair{n} values ({', '.join(map(said, row))})")
+            key, _ = warehouse.words.key(["x", "y"], warehouse.described(f"select x, y from pair{n}"))
+            [(found,)] = warehouse.run(f"select {key} from (select x, y from pair{n}) as q")
 
             assert found == json.dumps(row, ensure_ascii=False, separators=(",", ":"))
 
