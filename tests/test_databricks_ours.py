@@ -17,22 +17,16 @@ from audiences.warehouse.dialects.databricks import NAMES, stepped
 from audiences.warehouse.engines import spoken
 from audiences.warehouse.opened import opened
 from audiences.warehouse.words import Cancelled, Conflict
-from engines import Plain, Swapping
-from sourced import two_syncs
-from world import World
+from statements import statements
 
 URL = make_url("databricks://token:not-a-real-token@localhost?http_path=p&catalog=main&schema=shop")
 WORDS = Databricks(URL, "audience_sync")
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def said():
     """All that a few runs say of our tables, in our own SQL -> its steps as Databricks is told them."""
-    told = set()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Plain, "said", lambda self, statement: told.add(statement) or (statement,), raising=False)
-        two_syncs(World(tmp_path_factory.mktemp("said"), engine=Swapping()))
-    return {statement: stepped(statement) for statement in told}
+    return {statement: stepped(statement) for statement in statements()}
 
 
 def test_every_statement_is_one_of_databricks(said):

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
-from sqlalchemy.engine import make_url
 from sqlglot import exp, parse_one
 
-from audiences import outbox
-from audiences.reader import Phase, Reader
 from audiences.warehouse.dialects.redshift import stepped
-from engines import Beside, Plain, Swapping
-from oracle import Case, Claim, Person, Refusal
-from sourced import two_syncs
-from test_changes import empty, planned
-from test_control import STEPS, begun, opened
-from world import World
+from statements import statements
 
-PEOPLE = [Person(1, "a@x", 1), Person(1, "b@x", 1), Person(2, "c@x", None), Person(None, "d@x", 1)]
-CLAIMS = [Claim(1, "a@x", "M", "a@x", 1, True, True), Claim(3, "c@x", "L", "c@x", 1, False, False)]
-REFUSALS = [Refusal(2, "c@x", "L", "c@x", 1, True)]
 # Each has a page in https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html, and none runs on the leader
 # node alone (…/c_SQL_functions_leader_node_only.html, read 2026-11).
 FUNCTIONS = {
@@ -43,39 +31,9 @@ TYPES = {"VARCHAR", "DECIMAL"}
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    """All that a few runs say of our tables, in our own SQL -> its steps as Redshift is told them, parsed."""
-    told = set()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Plain, "said", lambda self, statement: told.add(statement) or (statement,), raising=False)
-        two_syncs(World(tmp_path_factory.mktemp("said"), engine=Swapping()))
-        _plans()
-        for step in STEPS.values():
-            with _alone() as warehouse:
-                warehouse.run("create table people (id bigint, email varchar)")
-                begun(warehouse)
-                step(fence := opened(warehouse))
-        with _alone() as warehouse:
-            warehouse.run("create table people (id bigint, email varchar)")
-            begun(warehouse)
-            fence = opened(warehouse)
-            Reader(fence, fence.epoch, ["email"]).rows(Phase("upsert", False, 0, 1, "L"), 0, 1, [(0, 0)])
-    return {step: parse_one(step, dialect="redshift") for statement in told for step in stepped(statement)}
-
-
-def _alone():
-    return Beside(make_url("duckdb:///:memory:"), "audience_sync")
-
-
-def _plans():
-    """Comparisons of each mode, with doubts, refusals and claims that grow old, of this rule and of another."""
-    with _alone() as warehouse:
-        fence = empty(warehouse)
-        for mode, repeatable, mortal in (("mirror", True, True), ("mirror", False, False), ("add", True, False)):
-            case = Case(PEOPLE, CLAIMS, REFUSALS, mode=mode, repeatable=repeatable, mortal=mortal)
-            _, _, changes = planned(fence, case, "another" if mortal else None)
-            outbox.outlive(fence, changes)
-            planned(fence, replace(case, claims=[], refusals=[]), None)
+def said():
+    """Our statements' steps as Redshift is told them, parsed."""
+    return {step: parse_one(step, dialect="redshift") for statement in statements() for step in stepped(statement)}
 
 
 def test_no_query_looks_at_the_row_outside(said):
