@@ -16,6 +16,7 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "databricks": ("databricks", "Databricks"),
     "duckdb": ("duckdb", "DuckDB"),
     "mariadb": ("mariadb", "MariaDB"),
+    "mssql": ("sqlserver", "SQLServer"),
     "mysql": ("mariadb", "MariaDB"),
     "postgresql": ("postgres", "Postgres"),
     "postgres": ("postgres", "Postgres"),

@@ -66,11 +66,11 @@ class SQLServerSource(Source):
             while rows := cursor.fetchmany(ROWS):
                 yield rows
 
-    def connection(self) -> Any:
+    def connection(self, **options: Any) -> Any:
         """Over TLS; the driver does not ask who the server is."""
         from pymssql import connect
 
-        return connect(**self.options())
+        return connect(**self.options(), **options)
 
     def options(self) -> Mapping[str, Any]:
         """How to connect.
@@ -111,7 +111,7 @@ class SQLServerSource(Source):
 
     def refusal(self, error: Any) -> Exception:
         """By its number. What names things is shown, what may quote a row is not."""
-        number, said = _told(error)
+        number, said = told(error)
         if number in DENIED:
             return WarehouseError(
                 f"the warehouse refuses: {said}", do="grant select on what it names to the worker's user"
@@ -136,7 +136,7 @@ class SQLServerSource(Source):
     def shut(self, error: Any) -> Exception:
         """Sign-in, network, database; the server's words name hosts, users and databases, never a password."""
         return WarehouseError(
-            f"the warehouse cannot be reached: {_told(error)[1]}",
+            f"the warehouse cannot be reached: {told(error)[1]}",
             do="see that its server runs and that AUDIENCES_WAREHOUSE_URL names host, database, user and password",
         )
 
@@ -154,7 +154,7 @@ def parted(select: str) -> tuple[str, str]:
     return "", select
 
 
-def _told(error: Any) -> tuple[int, str]:
+def told(error: Any) -> tuple[int, str]:
     """An error's number, and the server's words without those of the driver."""
     given: Sequence[Any] = error.args[0] if isinstance(error.args[0], tuple) else error.args
     words = given[-1].decode(errors="replace") if isinstance(given[-1], bytes) else str(given[-1])
