@@ -115,7 +115,8 @@ class Warehouse:
 
     def named(self, select: str) -> dict[str, str]:
         """Column -> type that an audience's SELECT would return, as its engine names it."""
-        return self.source.named(select) if self.source else self.described(select)
+        with self._in_words():
+            return self.source.named(select) if self.source else self.words.named(self.connection, select)
 
     def asked(self, select: str) -> Sequence[Sequence[Any]]:
         """The few rows of a SELECT that is asked where the audiences are."""

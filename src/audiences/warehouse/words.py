@@ -114,6 +114,10 @@ class Words(ABC):
     def described(self, connection: Connection, select: str) -> dict[str, str]:
         """Column -> type that a SELECT would return, as our tables keep it. It is planned at most, never run."""
 
+    def named(self, connection: Connection, select: str) -> dict[str, str]:
+        """The same, as the engine names it, where our tables keep a moment as text."""
+        return self.described(connection, select)
+
     @abstractmethod
     def columns(self, connection: Connection, table: str) -> dict[str, str]:
         """Column -> type of one of our tables; empty where there is no such table."""
@@ -131,9 +135,8 @@ class Words(ABC):
         """Why the warehouse cannot be opened. No row was read yet: what the engine says is shown."""
 
     def said(self, statement: str) -> Sequence[str]:
-        """A statement of ours in the engine's SQL, where that is another; the last one gives the rows.
-
-        One that holds an audience's text comes here only where `lands` is false.
+        """A statement of ours in the engine's SQL; the last one gives the rows. One that holds an audience's text comes
+        here only where `lands` is false.
         """
         return (statement,)
 
@@ -202,7 +205,6 @@ class Words(ABC):
 
     def written(self, key: str, fields: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
         """JSON of a member as text, `{"key": …, "fields": {…}}`, and whether it is JSON: SQL expressions over a row.
-
         None where the engine does not write all of it just as `portable` and Python would.
         fields: destination field -> column, type
         """
@@ -217,10 +219,9 @@ class Words(ABC):
             yield lambda sql: list(asked.exec_driver_sql(sql).cursor.fetchall())
 
     def key(self, columns: Sequence[str], types: Mapping[str, str]) -> tuple[str, str]:
-        """The key of a row `q` as an expression, and its type: a column, or several as one text, a JSON array.
-
-        The array has no blanks, and is NULL where any part is. Raises DefinitionError for a part whose text may have
-        several forms (1.5 and 1.50): two of them would be two members.
+        """The key of a row `q` as an expression, and its type: a column, or several as one text, a JSON array without
+        blanks, which is NULL where any part is. Raises DefinitionError for a part whose text may have several forms
+        (1.5 and 1.50): two of them would be two members.
         """
         if len(columns) == 1:
             return f"q.{quoted(columns[0])}", types[columns[0]]
