@@ -23,6 +23,7 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "redshift": ("redshift", "Redshift"),
     "snowflake": ("snowflake", "Snowflake"),
     "sqlite": ("sqlite", "SQLite"),
+    "trino": ("trino", "Trino"),
 }
 
 
