@@ -125,6 +125,31 @@ def test_its_types_are_ours(engine):
         assert warehouse.columns("ledger_u") == {}
 
 
+def test_a_name_of_a_column_comes_back(engine):
+    """
+    Redshift makes small letters of each name, also in quotes: ours have no others, and are told as they were.
+    """
+    with engine.warehouse(engine.alone()) as warehouse:
+        warehouse.prepare()
+        table = warehouse.table("ledger_t")
+        warehouse.land('"staged"', "select 1 as email, 2 as nps", {"email": "BIGINT", "nps": "BIGINT"})
+        warehouse.run(
+            f'create table {table} as select email as "sent_First Name", nps as "sent_first_name" from "staged"'
+        )
+        warehouse.run(f'alter table {table} add column "sent_É" varchar')
+        kept = (
+            warehouse.connection.exec_driver_sql(
+                "select column_name from information_schema.columns where table_name = 'ledger_t'"
+            )
+            .scalars()
+            .all()
+        )
+
+        assert list(warehouse.columns("ledger_t")) == ["sent_First Name", "sent_first_name", "sent_É"]
+        assert warehouse.run(f'select "sent_first_name", "sent_First Name" from {table}') == [(2, 1)]
+        assert [name for name in kept if name != name.lower()] == []
+
+
 @pytest.mark.parametrize(
     ("value", "do"),
     [

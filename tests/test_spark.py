@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import cache
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from audiences import control, tables
+from audiences import control, fresh, tables
+from audiences.audience import Fresh
 from audiences.control import Fence
 from audiences.warehouse import Warehouse
 from engines import DuckDB
@@ -205,3 +207,19 @@ def test_the_same_bytes_of_a_key(by_databricks):
     A key of several columns is what every engine makes of it.
     """
     same_bytes(by_databricks, [*ROWS, TRUTH])
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamp_ntz", "date"])
+def test_how_fresh_a_source_is(by_databricks, kind):
+    """
+    A moment is asked for as it is, though an audience's is kept as text.
+    """
+    url = by_databricks.alone()
+    with by_databricks.open(url) as connection:
+        connection.execute(f"create table loads as select cast('2026-03-01 00:00:00' as {kind}) as came")
+    with by_databricks.warehouse(url) as warehouse:
+        wanted = Fresh("loads", "came", timedelta(days=2))
+        fresh.check(warehouse, wanted)
+
+        assert fresh.look(warehouse, wanted, datetime.fromisoformat("2026-03-02T12:00:00")).stale is None
+        assert fresh.look(warehouse, wanted, datetime.fromisoformat("2026-03-03T12:00:00")).stale

@@ -14,7 +14,7 @@ from audiences import cli, fresh
 from audiences.audience import Fresh
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import Warehouse
-from audiences.warehouse.dialects.trino import folded, original
+from audiences.warehouse.dialects.letters import folded, original
 from audiences.warehouse.opened import opened
 from test_redshift_kept import ASKED
 from trinoed import Driver, Trino, falsely, kept, opening

@@ -96,10 +96,14 @@ class Databricks(Words):
 
     def described(self, connection: Connection, select: str) -> dict[str, str]:
         """From the server's description of the query, which it does not run."""
+        return {name: _kind(type_) for name, type_ in self.named(connection, select).items()}
+
+    def named(self, connection: Connection, select: str) -> dict[str, str]:
+        """The same, without our names."""
         asked = connection.execution_options(no_parameters=True).exec_driver_sql(
             f"describe query select * from (\n{select}\n) as q"
         )
-        return {name: _kind(type_) for name, type_, *_ in asked.cursor.fetchall()}
+        return {name: type_ for name, type_, *_ in asked.cursor.fetchall()}
 
     def columns(self, connection: Connection, table: str) -> dict[str, str]:
         """As the server describes it, down to the empty line behind which is something else."""

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine
 
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import driven, sqlstate
+from audiences.warehouse.dialects.letters import folded, original
 from audiences.warehouse.dialects.redshift import kept, stepped
 from audiences.warehouse.sources.redshift import RedshiftSource, described
 from audiences.warehouse.words import APART, Conflict, Words, quoted
@@ -109,7 +110,7 @@ class Redshift(Words):
                     f"the column {name!r} is of the type {kind}, which cannot be compared here",
                     do=f"cast it in the query: {HELPS.get(kind, 'cast({} as varchar)').format(name)} as {name}",
                 )
-        columns = ", ".join(f"{quoted(name)} {kept(kind)}" for name, kind in types.items())
+        columns = ", ".join(f"{quoted(folded(name))} {kept(kind)}" for name, kind in types.items())
         read = (
             f"rtrim(q.{quoted(name)}, ' ')" if kind == self.text else f"q.{quoted(name)}"
             for name, kind in types.items()
@@ -132,7 +133,7 @@ class Redshift(Words):
             if getattr(error, "sqlstate", None) in MISSING:
                 return {}
             raise
-        return {name: _kind(type_, more) for name, type_, more in found}
+        return {original(name): _kind(type_, more) for name, type_, more in found}
 
     def fitted(self, expression: str, type_: str) -> str:
         """By way of text, of which alone it tries a cast; to a boolean it tries none."""

@@ -26,7 +26,8 @@ from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import driven
-from audiences.warehouse.dialects.trino import folded, original, stepped, temporary
+from audiences.warehouse.dialects.letters import folded, original
+from audiences.warehouse.dialects.trino import stepped, temporary
 from audiences.warehouse.sources.trino import TrinoSource
 from audiences.warehouse.words import APART, Conflict, Words, literal, quoted
 

@@ -2,10 +2,12 @@
 
 A test of existence is a join, for Redshift takes few of those that look at the row outside. Text has room for as much
 as Redshift holds: without a number it would be 256 bytes. No literal holds a backslash, which some sessions read as the
-beginning of another character. IS stands before NULL alone: of booleans it is documented for a WHERE.
+beginning of another character. IS stands before NULL alone: of booleans it is documented for a WHERE. Names become
+small letters, also in quotes.
 
 https://docs.aws.amazon.com/redshift/latest/dg/r_correlated_subqueries.html, …/r_Character_types.html,
-…/r_Boolean_type.html, …/r_WITH_clause.html, …/r_DATEADD_function.html (read 2026-11)
+…/r_Boolean_type.html, …/r_WITH_clause.html, …/r_DATEADD_function.html,
+…/r_enable_case_sensitive_identifier.html (read 2026-11)
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sqlglot.generators.redshift import RedshiftGenerator
 
 from audiences.warehouse.dialects import Ours, mere, step, unfolded
 from audiences.warehouse.dialects.joins import joined, named
+from audiences.warehouse.dialects.letters import lettered
 
 TEXT = "VARCHAR(65535)"
 CHARACTERS = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}  # that JSON has a letter for
@@ -97,7 +100,7 @@ def stepped(statement: str) -> Sequence[str]:
     tree = parse_one(statement, dialect=Ours)
     lists = _listed(tree)
     steps = [*lists, *unfolded(tree, _temporary, mere)]
-    return [_explicit(joined(named(each))).sql(dialect=Redshift, identify=True) for each in steps]
+    return [lettered(_explicit(joined(named(each)))).sql(dialect=Redshift, identify=True) for each in steps]
 
 
 def _temporary(part: exp.CTE) -> Iterator[exp.Expr]:

@@ -13,7 +13,6 @@ https://trino.io/docs/current/sql/select.html#with-clause, …/language/reserved
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,10 +23,9 @@ from sqlglot.generators.trino import TrinoGenerator
 
 from audiences.warehouse.dialects import Ours, mere, step, unfolded
 from audiences.warehouse.dialects.joins import joined, named
+from audiences.warehouse.dialects.letters import lettered
 
 LETTERS = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}  # that JSON has for characters
-PLAIN = set("abcdefghijklmnopqrstuvwxyz0123456789_")
-OTHER = re.compile("_x([0-9a-f]+)_")
 
 
 class Trino(trino.Trino):
@@ -81,25 +79,12 @@ def stepped(statement: str, schema: str, prefix: str) -> Sequence[str]:
         for table in tree.find_all(exp.Table):
             if not table.db and table.name.startswith(("<", "staged_")):
                 _placed(table, schema, prefix)
-        for name in [each for each in tree.find_all(exp.Identifier) if _column(each)]:
-            name.set("this", folded(name.this))
-    return [tree.sql(dialect=Trino, identify=True) for tree in steps]
+    return [lettered(tree).sql(dialect=Trino, identify=True) for tree in steps]
 
 
 def temporary(table: str, schema: str, prefix: str) -> str:
     """What is temporary, as a table of ours; table: with quotes"""
     return _placed(exp.to_table(table, dialect=Ours), schema, prefix).sql(dialect=Trino, identify=True)
-
-
-def folded(name: str) -> str:
-    """A column's name in small letters, digits and underscores. No two that differ become one."""
-    letters = zip(name, [*name[1:], ""], strict=True)
-    return "".join(c if c in PLAIN and c + then != "_x" else f"_x{ord(c):x}_" for c, then in letters)
-
-
-def original(name: str) -> str:
-    """What `folded` was told."""
-    return OTHER.sub(lambda found: chr(int(found[1], 16)), name)
 
 
 def _temporary(part: exp.CTE) -> Iterator[exp.Expr]:
@@ -112,14 +97,6 @@ def _placed(table: exp.Table, schema: str, prefix: str) -> exp.Table:
     table.set("this", exp.to_identifier(f"{prefix}{plain}", quoted=True))
     table.set("db", exp.to_identifier(schema, quoted=True))
     return table
-
-
-def _column(name: exp.Identifier) -> bool:
-    """Whether a name is a column's, and not that of a table or of what stands for one."""
-    parent: Any = name.parent
-    if isinstance(parent, exp.Table):
-        return False
-    return not isinstance(parent, exp.Column | exp.TableAlias) or name.arg_key in ("this", "columns")
 
 
 def _moved(tree: Any) -> Iterator[Any]:
