@@ -165,11 +165,12 @@ def test_a_type_is_kept_as_what_it_holds(type_, kind):
 
 def test_a_server_that_cannot_be_reached():
     """
-    Why is said in words, without a password.
+    Why is said in words, once, without a password.
     """
     with pytest.raises(WarehouseError, match="cannot be reached: Unable to connect") as refused:
         sources.of(URL).described("select 1 as a")
     assert "not-a-real" not in str(refused.value)
+    assert str(refused.value).count("Unable to connect") == 1
 
 
 def test_a_driver_that_is_missing(monkeypatch):

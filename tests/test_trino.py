@@ -237,9 +237,10 @@ def test_a_secret_travels_over_tls_alone(url, scheme):
     assert TrinoSource(make_url(url)).options()["http_scheme"] == scheme
 
 
-def test_why_it_cannot_be_reached():
+def test_why_it_cannot_be_reached(caplog):
     """
-    A sign-in that is refused, and a server that is not there, are told without a password.
+    A sign-in that is refused, and a server that is not there, are told without a password, and once: the driver's log
+    of each try says nothing.
     """
     from trino.exceptions import TrinoConnectionError
 
@@ -248,6 +249,9 @@ def test_why_it_cannot_be_reached():
         with pytest.raises(WarehouseError, match="cannot be reached: error 401"):
             source.described("select 1 as a")
     assert "cannot be reached: failed" in str(source.refusal(TrinoConnectionError("failed to execute")))
+    with caplog.at_level("INFO"), pytest.raises(WarehouseError, match="cannot be reached: failed to execute"):
+        sources.of(make_url("trino://reader@127.0.0.1:9/a")).described("select 1 as a")
+    assert [each for each in caplog.records if each.name.startswith("trino")] == []
 
 
 def test_a_query_is_held_to_its_time():

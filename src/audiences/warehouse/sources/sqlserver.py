@@ -158,5 +158,6 @@ def told(error: Any) -> tuple[int, str]:
     """An error's number, and the server's words without those of the driver."""
     given: Sequence[Any] = error.args[0] if isinstance(error.args[0], tuple) else error.args
     words = given[-1].decode(errors="replace") if isinstance(given[-1], bytes) else str(given[-1])
-    servers, _, drivers = words.partition("DB-Lib error message")
-    return given[0] if isinstance(given[0], int) else 0, mask.text(servers or drivers.partition("\n")[2])
+    servers, *drivers = words.split("DB-Lib error message")
+    shown = servers or drivers[0].partition("\n")[2]  # where there are several, each says the same
+    return given[0] if isinstance(given[0], int) else 0, mask.text(shown)

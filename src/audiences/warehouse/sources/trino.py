@@ -5,6 +5,7 @@ https://trino.io/docs/current/develop/client-protocol.html (read 2026-11)
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class TrinoSource(Source):
         """What the URL says, as its dialect reads it. A password or token travels over TLS alone."""
         from trino.sqlalchemy.dialect import TrinoDialect
 
+        logging.getLogger("trino").setLevel(logging.WARNING)  # it tells of each call that it tries again
         given = dict(TrinoDialect().create_connect_args(self.url)[1])
         secure = "auth" in given or self.url.port in (443, 8443)
         if self.most is not None:
