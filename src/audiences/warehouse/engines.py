@@ -17,7 +17,7 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "duckdb": ("duckdb", "DuckDB"),
     "mariadb": ("mariadb", "MariaDB"),
     "mssql": ("sqlserver", "SQLServer"),
-    "mysql": ("mariadb", "MariaDB"),
+    "mysql": ("mysql", "MySQL"),
     "postgresql": ("postgres", "Postgres"),
     "postgres": ("postgres", "Postgres"),
     "redshift": ("redshift", "Redshift"),

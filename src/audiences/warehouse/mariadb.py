@@ -1,14 +1,11 @@
-"""MariaDB 10.11 or newer, through PyMySQL: our schema is a database of its own beside those that are read.
-
-MySQL cannot read a temporary table twice in one statement, and so holds no table of ours.
-"""
+"""MariaDB 10.11 or newer, through PyMySQL: our schema is a database of its own beside those that are read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
 
@@ -42,6 +39,7 @@ class MariaDB(Words):
     __slots__ = ()
 
     dialect = "mysql"
+    collated: ClassVar[str] = COLLATED
     text = "VARCHAR"
     moment = "TIMESTAMP"
     begin = snapshot = "start transaction"  # what it reads more than once is in temporary tables
@@ -68,15 +66,15 @@ class MariaDB(Words):
         number = tuple(map(int, re.findall(r"\d+", version)[:2]))
         if "MariaDB" not in version or number < OLDEST:
             raise WarehouseError(
-                f"the warehouse is {version}; our tables need MariaDB 10.11 or newer",
-                do=f"upgrade the server; or {APART}",
+                f"the warehouse is {version}; mariadb:// is for MariaDB 10.11 or newer",
+                do=f"let AUDIENCES_WAREHOUSE_URL begin with mysql:// for MySQL; upgrade the server; or {APART}",
             )
         for statement in GREETING:
             connection.exec_driver_sql(statement)
 
     def founded(self) -> Sequence[str]:
         """A database."""
-        return (f"create database if not exists `{self.schema}` character set utf8mb4 {COLLATED}",)
+        return (f"create database if not exists `{self.schema}` character set utf8mb4 {self.collated}",)
 
     def said(self, statement: str) -> Sequence[str]:
         """In its own SQL, step by step."""
@@ -84,16 +82,21 @@ class MariaDB(Words):
 
     def landed(self, table: str, select: str, types: Mapping[str, str]) -> Sequence[str]:
         """Text is compared as it is, whatever the collation of its column."""
-        ours = f"convert({{}} using utf8mb4) {COLLATED} as {{}}"
+        ours = f"convert({{}} using utf8mb4) {self.collated} as {{}}"
         names = {f"q.{_quoted(name)}": (_quoted(name), kind) for name, kind in types.items()}
         picked = [ours.format(q, name) if kind == self.text else f"{q} as {name}" for q, (name, kind) in names.items()]
         name = _quoted(table[1:-1])
-        return (f"create or replace temporary table {name} as select {', '.join(picked)} from (\n{select}\n) as q",)
+        return self.anew(name, f"select {', '.join(picked)} from (\n{select}\n) as q")
+
+    def anew(self, table: str, select: str) -> Sequence[str]:
+        """A temporary table of these rows, in place of one."""
+        return (f"create or replace temporary table {table} as {select}",)
 
     def described(self, connection: Connection, select: str) -> dict[str, str]:
         """From a table of no row, for only a table says all of a type. To ask for no row runs nothing."""
         asked, nothing = connection.execution_options(no_parameters=True), f"select * from (\n{select}\n) as q limit 0"
-        asked.exec_driver_sql(f"create or replace temporary table `<types>` as {nothing}")
+        for statement in self.anew("`<types>`", nothing):
+            asked.exec_driver_sql(statement)
         return {name: _kind(type_) for name, type_, *_ in asked.exec_driver_sql("show columns from `<types>`")}
 
     def columns(self, connection: Connection, table: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ COLLATED = "COLLATE utf8mb4_nopad_bin"
 TEXT = (exp.DType.TEXT, exp.DType.VARCHAR)
 
 
-def _halved(select: exp.Expr) -> exp.Expr:
+def halved(select: exp.Expr) -> exp.Expr:
     """It has no FULL JOIN. `on`: two columns of which the one of the left side is never NULL there."""
     joins = [join for join in select.args.get("joins") or [] if join.side == "FULL"]
     if not joins or not isinstance(select, exp.Select):
@@ -38,6 +38,7 @@ class MariaDB(mysql.MySQL):
     """MariaDB, of which only what MySQL says otherwise is told here."""
 
     class Generator(MySQLGenerator):
+        collated = COLLATED
         TYPE_MAPPING = {  # noqa: RUF012 (as its base has it)
             **MySQLGenerator.TYPE_MAPPING,
             exp.DType.TEXT: "LONGTEXT",
@@ -48,9 +49,9 @@ class MariaDB(mysql.MySQL):
         TRANSFORMS = {  # noqa: RUF012
             **MySQLGenerator.TRANSFORMS,
             exp.AlterRename: lambda self, e: self._renamed(e),
-            exp.Chr: lambda self, e: f"CHAR({self.expressions(e, flat=True)} USING utf8mb4) {COLLATED}",
+            exp.Chr: lambda self, e: f"CHAR({self.expressions(e, flat=True)} USING utf8mb4) {self.collated}",
             exp.Delete: lambda self, e: self._delete(e),
-            exp.Select: transforms.preprocess([_halved, transforms.eliminate_qualify]),
+            exp.Select: transforms.preprocess([halved, transforms.eliminate_qualify]),
             exp.SplitPart: lambda self, e: self.func(
                 "SUBSTRING_INDEX", e.this, e.args["delimiter"], e.args["part_index"]
             ),
@@ -60,11 +61,11 @@ class MariaDB(mysql.MySQL):
 
         def literal_sql(self, expression: exp.Literal) -> str:
             written = super().literal_sql(expression)
-            return f"{written} {COLLATED}" if expression.is_string else written
+            return f"{written} {self.collated}" if expression.is_string else written
 
         def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
             if expression.is_type(*TEXT):
-                return f"CAST({self.sql(expression, 'this')} AS CHAR) {COLLATED}"
+                return f"CAST({self.sql(expression, 'this')} AS CHAR) {self.collated}"
             return super().cast_sql(expression, safe_prefix)
 
         def subquery_sql(self, expression: exp.Subquery, sep: str = " AS ") -> str:
@@ -78,7 +79,7 @@ class MariaDB(mysql.MySQL):
             written = super().create_sql(expression)
             if expression.kind != "TABLE" or expression.expression:
                 return written
-            return f"{written} CHARACTER SET utf8mb4 {COLLATED}"
+            return f"{written} CHARACTER SET utf8mb4 {self.collated}"
 
         def _renamed(self, expression: exp.AlterRename) -> str:
             """Without its schema the table would go to another."""
