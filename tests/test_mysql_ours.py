@@ -57,10 +57,10 @@ def test_any_history_ends_in_step(engine, machine):
     """
     The histories of test_convergence: killed runs, also between two statements that settle, a lost state, late jobs.
     """
-    told(machine, engine, times(6, 1_000, 60))
+    told(machine, engine, times(6, 1_000, 10))
 
 
-@settings(max_examples=times(6, 1_000, 30), **often)
+@settings(max_examples=times(6, 1_000, 12), **often)
 @given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
 def test_the_plan_is_what_the_rules_say(fence, case):
     """
@@ -69,7 +69,7 @@ def test_the_plan_is_what_the_rules_say(fence, case):
     agrees(fence, case)
 
 
-@settings(max_examples=times(6, 1_000, 30), **often)
+@settings(max_examples=times(6, 1_000, 12), **often)
 @given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
 def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
     """

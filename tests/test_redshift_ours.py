@@ -58,7 +58,7 @@ def test_any_history_ends_in_step(postgres_server, machine):
     """
     The histories of test_convergence: killed runs, also between two statements that settle, a lost state, late jobs.
     """
-    told(machine, Dropped(postgres_server), times(10, 1_000, 60))
+    told(machine, Dropped(postgres_server), times(10, 1_000, 20))
 
 
 def landed(case):
@@ -70,7 +70,7 @@ def landed(case):
     return Case(**kept, mode=case.mode, repeatable=case.repeatable, mortal=case.mortal)
 
 
-@settings(max_examples=times(6, 1_000, 30), **often)
+@settings(max_examples=times(6, 1_000, 12), **often)
 @given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
 def test_the_plan_is_what_the_rules_say(fence, case):
     """
@@ -79,7 +79,7 @@ def test_the_plan_is_what_the_rules_say(fence, case):
     agrees(fence, landed(case))
 
 
-@settings(max_examples=times(6, 1_000, 30), **often)
+@settings(max_examples=times(6, 1_000, 12), **often)
 @given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
 def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
     """
