@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from audiences.errors import WarehouseError
 from audiences.warehouse.dialects.mysql import COLLATED, stepped
 from audiences.warehouse.mariadb import MariaDB
-from audiences.warehouse.words import APART
+from audiences.warehouse.words import APART, Words
 
 OLDEST = (8, 0, 21)
 GREETING = (
@@ -66,9 +66,8 @@ class MySQL(MariaDB):
             return ()
         return (f"create index audiences on {table.replace(chr(34), chr(96))} (seq)",)
 
-    def bounding(self, most: timedelta) -> tuple[str, str]:
-        """Its own time-out is for a SELECT alone: see `timed`."""
-        return "", ""
+    impatient = Words.impatient  # nothing waits for a transaction
+    bounding = Words.bounding  # its own time-out is for a SELECT alone
 
     @contextmanager
     def timed(self, connection: Connection, most: timedelta) -> Iterator[None]:
