@@ -9,14 +9,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 from sqlglot import exp, parse_one
 
-from audiences import control, outbox, tables
-from audiences.control import Fence
-from audiences.errors import DefinitionError, LeaseLost, WarehouseError
+from audiences import outbox
+from audiences.errors import DefinitionError, WarehouseError
 from audiences.history import Story
 from audiences.warehouse import Conflict
 from audiences.warehouse.bigquery import BigQuery, _kind
@@ -24,22 +21,20 @@ from audiences.warehouse.dialects.bigquery import stepped
 from audiences.warehouse.swapped import Swapped
 from audiences.warehouse.words import Cancelled
 from bigqueried import InProcess, WritableBigQuery, amiss, kept
+from kept import *  # noqa: F403
+from killed import *  # noqa: F403
 from oracle import Case, Claim, Person, Refusal
-from scale import LONGER, THOROUGH, times
+from scale import times
 from sourced import two_syncs
-from test_changes import QUERY, SYNC, TERMS, agrees, by_any_rule, by_this_rule, cases, often, planned, unique_people
-from test_changes import people as peoples
-from test_composite_key import HUGE, ROWS, TRUTH, same_bytes
-from test_control import NOW, STEPS, begun, everything, opened
-from test_convergence import Told, ToldOfJobs, told
-from test_crash import AFTER, BATCH, BEFORE, STRANGER, in_step
-from test_forms import writes_one_form
-from test_normal import RULES
-from world import HEADER, Killer, World
+from test_changes import empty, planned
+from test_composite_key import HUGE, TRUTH
+from test_control import NOW, STEPS, begun, opened
+from world import HEADER, World
 
 WORDS = BigQuery(make_url("bigquery://shop/crm"), "audience_sync")
 LATER = "timestamp '2026-03-01 12:00:00'"
-KILLS = 200  # steps of the run below; a test checks that it is enough
+HISTORIES = times(2, 1_000, 10)
+FURTHER = [(-1, HUGE[1] % 2**63), TRUTH]
 PEOPLE = [Person(1, "a@x", 1), Person(1, "b@x", 1), Person(2, "c@x", None), Person(None, "d@x", 1)]
 CLAIMS = [Claim(1, "a@x", "M", "a@x", 1, True, True), Claim(3, "c@x", "L", "c@x", 1, False, False)]
 REFUSALS = [Refusal(2, "c@x", "L", "c@x", 1, True)]
@@ -60,143 +55,10 @@ def in_process():
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine():
-    return WritableBigQuery()
-
-
-@pytest.fixture
-def world(tmp_path, engine):
-    return World(tmp_path, engine=engine)
-
-
-def test_two_syncs(world):
-    """
-    A first sync, and its changes.
-    """
-    two_syncs(world)
-
-
-@pytest.mark.parametrize("machine", [Told, ToldOfJobs] if LONGER or THOROUGH else [Told])
-def test_any_history_ends_in_step(engine, machine):
-    """
-    The histories of test_convergence: killed runs, also between two statements that settle, a lost state, and jobs that
-    end later.
-    """
-    told(machine, engine, times(6, 1_000, 12))
-
-
-def empty(warehouse):
-    """A warehouse that has run the sync once."""
-    warehouse.run("create table people (id bigint, email varchar, nps integer)")
-    control.create(warehouse, SYNC.name, SYNC.table)
-    tables.create(warehouse, TERMS, warehouse.described(QUERY))
-    warehouse.run(f"update {warehouse.table('control_' + SYNC.table)} set epoch = 7, outbox = 7")
-    return Fence(warehouse, SYNC.name, SYNC.table, 7)
-
-
-@pytest.fixture(scope="module")
-def fence():
-    engine = WritableBigQuery()
-    with falsely(), engine.warehouse(engine.alone()) as warehouse:
-        yield empty(warehouse)
-
-
-@settings(max_examples=times(4, 300, 20), **often)
-@given(case=st.one_of(cases(unique_people, by_this_rule), cases(peoples, by_this_rule)))
-def test_the_plan_is_what_the_rules_say(fence, case):
-    """
-    Rows and counts of a comparison equal those of the rules in plain Python, as test_changes tells them.
-    """
-    agrees(fence, case)
-
-
-@settings(max_examples=times(4, 300, 20), **often)
-@given(case=st.one_of(cases(unique_people, by_any_rule), cases(peoples, by_any_rule)))
-def test_the_plan_after_a_change_of_list_or_identifier(fence, case):
-    """
-    The same where claims may be of another list, or known by another identifier than today's.
-    """
-    agrees(fence, case, rule="another")
-
-
-@pytest.mark.parametrize("name", RULES)
-def test_sql_and_python_write_one_form(fence, name):
-    """
-    Of any text the translated forms make what the worker makes; the false one's functions are DuckDB's.
-    """
-    writes_one_form(fence.warehouse, name)
-
-
-def test_the_same_bytes_of_a_key(engine):
-    """
-    A key of several columns is what every engine makes of it.
-    """
-    same_bytes(engine, [*ROWS, (-1, HUGE[1] % 2**63), TRUTH])
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A world that has a list, and whose audience has just changed."""
     with falsely():
-        world = World(tmp_path_factory.mktemp("prepared"), engine=WritableBigQuery())
-        world.small(BATCH)
-        world.people(*BEFORE)
-        world.sync()
-        world.receiver.lists["L"][STRANGER] = {"email": STRANGER}
-        world.receiver.calls.clear()
-        world.people(*AFTER)
-        yield world
-
-
-def test_the_run_has_no_more_steps_than_are_tried(prepared, tmp_path):
-    """
-    Every step of the run has a test below.
-    """
-    killer = Killer()
-    prepared.copy(tmp_path).results(killer=killer, force=True)
-
-    assert 40 < killer.steps < KILLS
-
-
-@pytest.mark.parametrize("at", range(1, KILLS, times(200, 1, 100)))
-def test_killed_at_any_step(prepared, tmp_path, at):
-    """
-    Killed at this step and run again, twice in quiet, list and ledger equal the audience; and so they do where the
-    state is lost as well, and the audience changes back.
-    """
-    world = prepared.copy(tmp_path)
-    world.killed(at, force=True)
-    world.sync(force=True)
-    world.sync(force=True)
-    in_step(world)
-
-    world.people(*BEFORE)
-    world.killed(at, force=True)
-    world.state_file.unlink()
-    world.people(*AFTER)
-    world.sync(force=True)
-    world.sync(force=True)
-    in_step(world)
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_after_a_takeover_no_step_changes_anything(engine, step):
-    """
-    Another worker has put up its fence: whatever the old one tries, it changes nothing, and raises LeaseLost.
-    """
-    url = engine.alone()
-    with engine.open(url) as connection:
-        connection.execute("create table people (id bigint, email varchar)")
-    with engine.warehouse(url) as first, engine.warehouse(url) as second:
-        begun(first)
-        old = opened(first)
-        control.take(second, old.sync, old.table, 1, 2, "another")
-        before = everything(second)
-
-        with pytest.raises(LeaseLost):
-            STEPS[step](old)
-        assert everything(second) == before
+        yield WritableBigQuery()
 
 
 @pytest.fixture(scope="module")

@@ -204,8 +204,11 @@ class Trino:
         kept().execute(f'create schema "{self.schema(url)}"')
         return url
 
+    def _shop(self, url: URL) -> str:
+        return str(url.database).partition("/")[2]
+
     def schema(self, url: URL) -> str:
-        return f"{str(url.database).partition('/')[2]}_sync"
+        return f"{self._shop(url)}_sync"
 
     def scratch(self, url: URL) -> list[str]:
         """The tables that are temporary, and there."""
@@ -214,7 +217,7 @@ class Trino:
 
     @contextmanager
     def open(self, url: URL) -> Iterator[Spoken]:
-        yield Spoken(str(url.database).partition("/")[2])
+        yield Spoken(self._shop(url))
 
     def fill(self, url: URL, table: str, rows: list[tuple]) -> None:
         with self.open(url) as connection:
