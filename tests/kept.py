@@ -65,6 +65,7 @@ def test_two_syncs_that_it_keeps(world):
     two_syncs(world)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("machine", [Told, ToldOfJobs])
 def test_any_history_ends_in_step(engine, machine, request):
     """
@@ -73,6 +74,7 @@ def test_any_history_ends_in_step(engine, machine, request):
     told(machine, engine, request.module.HISTORIES)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=times(4, 300, 12), **often)
 @given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
 def test_the_plan_is_what_the_rules_say(fence, written, case):
@@ -82,6 +84,7 @@ def test_the_plan_is_what_the_rules_say(fence, written, case):
     agrees(fence, written(case))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=times(4, 300, 12), **often)
 @given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
 def test_the_plan_after_a_change_of_list_or_identifier(fence, written, case):

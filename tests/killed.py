@@ -35,6 +35,7 @@ def test_the_run_has_no_more_steps_than_are_tried(prepared, tmp_path):
     assert 40 < killer.steps < KILLS
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("at", range(1, KILLS, times(120, 1, 40)))
 def test_killed_at_any_step(prepared, tmp_path, at):
     """

@@ -36,6 +36,8 @@ DAY = st.lists(
     st.tuples(st.sampled_from(CHANGES), KEY, KEY, st.sampled_from(NAMES), st.integers(1, 3)), min_size=1, max_size=8
 )
 
+pytestmark = pytest.mark.no_cover  # all of its code is run by others, too, and to watch it costs half as long again
+
 
 class Told(RuleBasedStateMachine):
     """Tells histories. What differs between two falsifying ones stands in their last lines."""

@@ -10,6 +10,8 @@ from engines import started
 from scale import times
 from world import Killer, World
 
+pytestmark = pytest.mark.no_cover  # all of its code is run by others, too, and to watch it costs half as long again
+
 BATCH = 2
 BEFORE = [(1, "a@x", 1), (2, "b@x", 1), (3, "c@x", 1), (4, "d@x", 1), (5, "e@x", 1), (8, "h@x", 1), (9, "h@x", 1)]
 # a and e swap, b moves, c changes, f is new, g takes the address that d leaves, and of the two at h one leaves

@@ -35,6 +35,8 @@ SMALL = """from pathlib import Path
 from audiences import Limits
 from audiences.connectors import find
 
+pytestmark = pytest.mark.no_cover  # all of its code is run by others, too, and to watch it costs half as long again
+
 class Small(find("{name}", [Path("{folder}")])):
     limits = Limits(batch=2, concurrency={at_once})
 """
