@@ -75,7 +75,7 @@ def test_any_history_ends_in_step(engine, machine, request):
 
 
 @pytest.mark.no_cover
-@settings(max_examples=times(4, 300, 12), **often)
+@settings(max_examples=times(4, 300), **often)
 @given(case=st.one_of(cases(unique_people, by_this_rule), cases(people, by_this_rule)))
 def test_the_plan_is_what_the_rules_say(fence, written, case):
     """
@@ -85,7 +85,7 @@ def test_the_plan_is_what_the_rules_say(fence, written, case):
 
 
 @pytest.mark.no_cover
-@settings(max_examples=times(4, 300, 12), **often)
+@settings(max_examples=times(4, 300), **often)
 @given(case=st.one_of(cases(unique_people, by_any_rule), cases(people, by_any_rule)))
 def test_the_plan_after_a_change_of_list_or_identifier(fence, written, case):
     """

@@ -36,7 +36,7 @@ def test_the_run_has_no_more_steps_than_are_tried(prepared, tmp_path):
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("at", range(1, KILLS, times(120, 1, 40)))
+@pytest.mark.parametrize("at", range(1, KILLS, times(120, 1)))
 def test_killed_at_any_step(prepared, tmp_path, at):
     """
     Killed at this step and run again, twice in quiet, list and ledger equal the audience; and so they do where the

@@ -33,7 +33,7 @@ from world import HEADER, World
 
 WORDS = BigQuery(make_url("bigquery://shop/crm"), "audience_sync")
 LATER = "timestamp '2026-03-01 12:00:00'"
-HISTORIES = times(2, 1_000, 10)
+HISTORIES = times(2, 1_000)
 FURTHER = [(-1, HUGE[1] % 2**63), TRUTH]
 PEOPLE = [Person(1, "a@x", 1), Person(1, "b@x", 1), Person(2, "c@x", None), Person(None, "d@x", 1)]
 CLAIMS = [Claim(1, "a@x", "M", "a@x", 1, True, True), Claim(3, "c@x", "L", "c@x", 1, False, False)]

@@ -15,6 +15,7 @@ from scale import THOROUGH, times
 from test_every_connector import cases
 from world import World
 
+pytestmark = pytest.mark.no_cover  # all of its code is run by others, too, and to watch it costs half as long again
 STEPS = times(15, 10_000, 50)  # events for each connector, at least; those who try many share them among its ways
 HISTORY = times(13, 48, 48)  # events of one history, before its quiet end
 HEADER = """-- /// audience
@@ -34,8 +35,6 @@ select * from crowd
 SMALL = """from pathlib import Path
 from audiences import Limits
 from audiences.connectors import find
-
-pytestmark = pytest.mark.no_cover  # all of its code is run by others, too, and to watch it costs half as long again
 
 class Small(find("{name}", [Path("{folder}")])):
     limits = Limits(batch=2, concurrency={at_once})

@@ -10,7 +10,7 @@ from mysqled import Near, WritableMySQL
 from scale import times
 from test_composite_key import HUGE
 
-HISTORIES = times(6, 1_000, 10)
+HISTORIES = times(6, 1_000)
 FURTHER = [HUGE]
 
 

@@ -11,7 +11,7 @@ from scale import times
 from sourced import failed
 from test_composite_key import HUGE
 
-HISTORIES = times(10, 1_000, 20)
+HISTORIES = times(10, 1_000)
 FURTHER = [HUGE]
 
 

@@ -12,7 +12,7 @@ from scale import times
 from sourced import asks
 from test_composite_key import HUGE
 
-HISTORIES = times(2, 500, 6)
+HISTORIES = times(2, 500)
 FURTHER = [HUGE]
 
 
