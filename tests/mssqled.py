@@ -29,7 +29,7 @@ NUMBER = {duckdb.CatalogException: 208, duckdb.BinderException: 207}
 CONCATENATED = (exp.Chr, exp.DPipe, exp.Replace, exp.Lower, exp.Substring)
 # What sqlglot does not read -> DuckDB's.
 INSTEAD = {
-    r"(?i)set transaction isolation level read committed$": "select 1",
+    r"(?i)set implicit_transactions off; set transaction isolation level read committed$": "select 1",
     r"if schema_id\(N'\w+'\) is null exec\(N'create schema \[(\w+)\]'\)$": r'create schema if not exists "\1"',
     r"IF OBJECT_ID\(N'[^']+'\) IS NULL CREATE TABLE": "CREATE TABLE IF NOT EXISTS",
     r"EXEC sp_rename N'(\[\w+\]\.\[\w+\])', N'(\w+)'$": r"ALTER TABLE \1 RENAME TO \2",
@@ -40,6 +40,10 @@ INSTEAD = {
     ),
     r"\bsys\.schemas where name\b": "information_schema.schemata where schema_name",
 }
+DESCRIBED = re.compile(
+    r"(?:if object_id\(N'\[(\w+)\]\.\[(\w+)\]'\) is not null )?exec sp_describe_first_result_set @tsql = N'(.*)'$",
+    re.DOTALL,
+)
 TYPES = {"INTEGER": "int", "VARCHAR": "nvarchar(max)", "TIMESTAMP": "datetime2(7)", "BOOLEAN": "bit", "DOUBLE": "float"}
 TYPES |= {"TIMESTAMP WITH TIME ZONE": "datetimeoffset(7)", "UUID": "uniqueidentifier", "BLOB": "varbinary(max)"}
 
@@ -53,6 +57,10 @@ def meant(statement: str) -> str:
     for each in reversed([*tree.find_all(exp.Add)]):  # `+` of texts
         if _text(each):
             each.replace(exp.DPipe(this=each.this, expression=each.expression))
+    for each in [*tree.find_all(exp.TryCast)]:  # blanks are 0 there, or the first day of 1900
+        blank = exp.Trim(this=each.this.copy()).eq(exp.Literal.string(""))
+        other = "1900-01-01" if each.to.is_type("date", "timestamp") else "0"
+        each.set("this", exp.case().when(blank, exp.Literal.string(other)).else_(each.this.copy()))
     into = tree.find(exp.Into)
     if into is None:
         return tree.sql(dialect="duckdb")
@@ -66,8 +74,13 @@ def _meant(node: Any) -> Any:
         kinds = {exp.DType.BIT: "boolean", exp.DType.NVARCHAR: "varchar", exp.DType.DATETIME2: "timestamp"}
         return exp.DataType.build(kinds[node.this]) if node.this in kinds else node
     if isinstance(node, exp.National):
-        return exp.Literal.string(node.this)
+        return exp.Literal.string(_continued(node.this))
     return node
+
+
+def _continued(text: str) -> str:
+    """A literal as the server reads it."""
+    return re.sub(r"\\\r?\n", "", text)
 
 
 def _text(node: Any) -> bool:
@@ -82,6 +95,8 @@ def _text(node: Any) -> bool:
 class Connection:
     """What stands in for the driver's. beneath: of DuckDB"""
 
+    rowcount = -1
+
     def __init__(self, beneath: Any):
         self.beneath = beneath
 
@@ -93,8 +108,8 @@ class Connection:
 
     def execute(self, statement: str) -> None:
         try:
-            if asked := re.search(r"exec sp_describe_first_result_set @tsql = N'(.*)'$", statement, re.DOTALL):
-                self._describe(asked[1].replace("''", "'"))
+            if asked := DESCRIBED.search(statement):
+                self._describe(asked[1], asked[2], _continued(asked[3]).replace("''", "'"))
             else:
                 found = self.beneath.execute(meant(statement))
                 self.rows, self.description = found.fetchall(), found.description
@@ -102,7 +117,11 @@ class Connection:
             words = f"{error}DB-Lib error message 20018, severity 16".encode()
             raise ProgrammingError(NUMBER.get(type(error), 245), words) from None
 
-    def _describe(self, select: str) -> None:
+    def _describe(self, schema: str | None, table: str | None, select: str) -> None:
+        there = "select 1 from information_schema.tables where table_schema = ? and table_name = ?"
+        if table and not self.beneath.execute(there, [schema, table]).fetchall():
+            self.rows, self.description = [], None
+            return
         found = self.beneath.execute(f"describe {meant(select)}").fetchall()
         self.rows = [(False, name, TYPES.get(type_, type_.lower())) for name, type_, *_ in found]
         self.description = [(name, *[None] * 6) for name in ("is_hidden", "name", "system_type_name")]

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 
 from audiences.errors import Deferred, DefinitionError, WarehouseError
 from audiences.warehouse import sources
-from audiences.warehouse.sources.sqlserver import SQLServerSource, parted
+from audiences.warehouse.sources.sqlserver import SQLServerSource, compiled, parted
 from audiences.warehouse.words import Cancelled
 from behind import Behind
 from engines import ReadOnly
@@ -119,6 +119,7 @@ def test_what_is_said(world):
     ("number", "error", "shown"),
     [
         (229, WarehouseError, True),
+        (11501, WarehouseError, True),
         (207, WarehouseError, True),
         (1205, Deferred, False),
         (20003, Cancelled, False),
@@ -182,3 +183,12 @@ def test_a_driver_that_is_missing(monkeypatch):
     with pytest.raises(DefinitionError) as missing:
         sources.of(URL).described("select 1")
     assert missing.value.do == "pip install 'audiences[sqlserver]'"
+
+
+def test_a_query_is_described_as_it_stands():
+    """
+    Of a backslash at the end of a line T-SQL leaves both out of a literal, unless they come twice.
+    """
+    assert compiled("select 'a' as a -- C:\\\n, 2 as b") == (
+        "exec sp_describe_first_result_set @tsql = N'select ''a'' as a -- C:\\\\\n\n, 2 as b'"
+    )

@@ -85,8 +85,8 @@ def _in_from(query):
 
 def test_names_texts_and_functions(said):
     """
-    Each name is quoted; what is temporary is the session's, by its #; text is of any length and compared as it is; no
-    function but those that there are.
+    Each name is quoted; what is temporary is the session's, by its #; text is of any length and compared as it is, but
+    for what is trimmed off, a literal with no more to it; no function but those that there are.
     """
     single = [table for tree in said.values() for table in tree.find_all(exp.Table) if not table.db]
     ours = {table.name for table in single if not table.this.args.get("temporary")}
@@ -95,6 +95,7 @@ def test_names_texts_and_functions(said):
     assert len(single) > 100
     assert ours <= {"people", ""}
     assert {after for step in said for after in re.findall(r"NVARCHAR\(MAX\)\)?(.{8})", step)} == {COLLATED[:8]}
+    assert {after for step in said for after in re.findall(r"TRIM\(N'[^']*'(.{6})", step)} == {" FROM "}
     assert {name for step in said for name in re.findall(r"\b([A-Z_]+)\(", step)} <= FUNCTIONS | TYPES
 
 

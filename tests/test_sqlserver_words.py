@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from decimal import Decimal
+from unittest.mock import Mock
+
 import pytest
 from sqlalchemy.engine import make_url
 
 from audiences.errors import Deferred, DefinitionError, WarehouseError
+from audiences.warehouse.dialects.tsql import stepped
 from audiences.warehouse.engines import spoken
 from audiences.warehouse.opened import opened
 from audiences.warehouse.sources.sqlserver import SQLServerSource
 from audiences.warehouse.sqlserver import SQLServer, _kind
-from audiences.warehouse.words import Conflict
+from audiences.warehouse.words import Conflict, literal
 from mssqled import SQLServer as Held
 from test_sqlserver_said import COLLATED
 from world import HEADER, World
 
 URL = make_url("mssql://worker:not-a-real-password@127.0.0.1:9/shop")
 WORDS = SQLServer(URL, "audience_sync")
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = Held()
+    monkeypatch.setattr(SQLServerSource, "connection", lambda self, **_options: server.connected(self.url))
+    return server
 
 
 def test_rows_are_written_down_as_they_are_kept():
@@ -113,23 +125,30 @@ def test_what_an_error_means(number, words, kind):
     assert type(WORDS.refusal(Said(number, words))) is kind
 
 
-def test_a_right_that_is_missing_is_named():
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (262, "CREATE TABLE permission denied in database 'shop'."),
+        (2759, "CREATE SCHEMA failed due to previous errors."),
+        (2760, 'The specified schema name "audience_sync" either does not exist or you do not have permission'),
+    ],
+)
+def test_a_right_that_is_missing_is_named(number, words):
     """
-    With what gives it, and the way without it.
+    With what gives it, and the way without it. Of a schema that may not be made the driver tells the graver error, the
+    second: whoever is told to wait for another worker would wait for ever.
     """
-    refused = WORDS.refusal(Said(262, "CREATE TABLE permission denied in database 'shop'."))
+    refused = WORDS.refusal(Said(number, words))
 
-    assert "CREATE TABLE permission denied" in refused.what
+    assert words in refused.what
     assert "create schema [audience_sync] authorization its user, grant create table to it" in refused.do
     assert "AUDIENCES_LEDGER_URL" in refused.do
 
 
-def test_no_time_out_is_taken(tmp_path, monkeypatch):
+def test_no_time_out_is_taken(tmp_path, server):
     """
     The server has none, so that [limits] would promise what nobody keeps: nothing runs, and the way out is told.
     """
-    server = Held()
-    monkeypatch.setattr(SQLServerSource, "connection", lambda self, **_options: server.connected(self.url))
     world = World(tmp_path, engine=server)
     world.people((1, "a@x"))
     world.define(text=HEADER.replace("{more}", '--\n-- [limits]\n-- timeout = "1 minute"\n'))
@@ -150,6 +169,79 @@ def test_its_driver_is_asked_to_commit_at_once(monkeypatch):
 
     assert told["autocommit"] is True
     assert told["encryption"] == "require"
+
+
+def test_a_login_opens_no_transaction_by_itself():
+    """
+    As an administrator may have set for all logins, which this driver leaves so: nothing would ever be committed.
+    """
+    connection = Mock()
+
+    WORDS.greet(connection)
+
+    told = connection.execution_options.return_value.exec_driver_sql
+    told.assert_called_once_with("set implicit_transactions off; set transaction isolation level read committed")
+
+
+def test_a_table_that_is_not_there_has_no_columns(server):
+    """
+    It is not compiled: which of its errors that would raise, the documentation does not say.
+    """
+    with server.warehouse(server.alone()) as warehouse:
+        warehouse.prepare()
+        warehouse.run('create table "audience_sync"."there" (a bigint, b varchar, c boolean, d timestamp, e date)')
+
+        assert warehouse.columns("missing") == {}
+        assert list(warehouse.columns("there").values()) == ["BIGINT", "VARCHAR", "BOOLEAN", "TIMESTAMP", "DATE"]
+
+
+NOON = datetime(2026, 2, 28, 12)  # noqa: DTZ001 (as our tables have it)
+FITTED = {
+    "BIGINT": {"12": 12, "": None, "x": None, None: None},
+    "DECIMAL(10,2)": {"1.50": Decimal("1.50"), "": None, "x": None},
+    "DATE": {"2026-02-28": date(2026, 2, 28), "2026-02-30": None, "28/02/2026": None, "": None, None: None},
+    "TIMESTAMP": {"2026-02-28 12:00:00": NOON, "28/02/2026": None, " ": None},
+    "BOOLEAN": {"1": None, "": None},
+    "VARCHAR": {"": "", "x": "x", None: None},
+}
+
+
+@pytest.mark.parametrize("type_", FITTED)
+def test_what_was_sent_is_another_type_only_where_its_text_is_one(server, type_):
+    """
+    An empty text is neither 0 nor the first day of 1900, as T-SQL would have it: what was sent as one is sent again.
+    """
+    with server.warehouse(server.alone()) as warehouse:
+        warehouse.run("create table a (t varchar)")
+        for text, fitted in FITTED[type_].items():
+            warehouse.run("delete from a where true")
+            warehouse.run(f"insert into a values ({'null' if text is None else literal(text)})")
+
+            assert warehouse.run(f"select {WORDS.fitted('t', type_)} from a") == [(fitted,)]
+
+
+def test_a_day_is_asked_for_its_form_before_it_is_read():
+    """
+    28/02/2026 is a day in some languages of a login, 02/03/2026 in all of them, but not the same.
+    """
+    [said] = stepped(f"select {WORDS.fitted('t', 'DATE')} from a")
+
+    assert f"LIKE N'____-__-__%'{COLLATED} THEN TRY_CAST(" in said
+    assert said.count("TRY_CAST(") == 1
+
+
+def test_a_backslash_at_the_end_of_a_line_stays(server):
+    """
+    In a literal T-SQL leaves both out. A query with one in a comment would be described as another.
+    """
+    text = "C:\\\n, 'D:\\\\\r\n"
+
+    with server.warehouse(server.alone()) as warehouse:
+        warehouse.run("create table a (t varchar)")
+        warehouse.run(f"insert into a values ({literal(text)})")
+
+        assert warehouse.run("select t from a") == [(text,)]
+        assert list(warehouse.described("select 1 as a -- C:\\\n, 2 as b")) == ["a", "b"]
 
 
 def test_without_its_driver(monkeypatch):

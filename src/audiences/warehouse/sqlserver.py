@@ -1,14 +1,16 @@
 """SQL Server and Azure SQL Database: our schema is one of the database that is read, each statement a transaction.
 
 At READ COMMITTED, with or without row versions, a SELECT sees what was committed before it began, and a statement that
-has returned is committed. No more is relied on: `swapped` holds our tables. A SELECT … INTO that fails may leave an
-empty table: nobody reads one before a row of the control table names it.
+has returned is committed, where the login's settings open no transaction by themselves. No more is relied on: `swapped`
+holds our tables. A SELECT … INTO that fails may leave an empty table: nobody reads one before a row of the control
+table names it.
 
 Blanks at the end of a text do not count where texts are compared, whatever the collation. An audience's texts lose them
 as they are written down: else whether `k` and `k ` are one member would be left to the step that compares them.
 
 https://learn.microsoft.com/en-us/sql/t-sql/statements/set-transaction-isolation-level-transact-sql,
 …/t-sql/queries/select-into-clause-transact-sql, …/t-sql/language-elements/string-comparison-assignment,
+…/t-sql/statements/set-implicit-transactions-transact-sql,
 …/relational-databases/system-stored-procedures/sp-describe-first-result-set-transact-sql (read 2026-11)
 """
 
@@ -21,18 +23,18 @@ from datetime import timedelta
 from importlib.util import find_spec
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import DefinitionError, WarehouseError
 from audiences.warehouse import driven
 from audiences.warehouse.dialects.tsql import COLLATION, stepped, temporary
-from audiences.warehouse.sources.sqlserver import SQLServerSource, parted, told
-from audiences.warehouse.words import APART, Conflict, Words, literal
+from audiences.warehouse.sources.sqlserver import SQLServerSource, compiled, national, parted, told
+from audiences.warehouse.words import APART, Conflict, Words
 
 MISSING = {208}  # no such table
 # A table or a schema that is there already, or is gone; a deadlock; a table that is being changed.
-MET = {1205, 1222, 2714, 2759, 3701, 3961}
-DENIED = {229, 262, 2760}
+MET = {1205, 1222, 2714, 3701, 3961}
+# Of several errors the driver tells the gravest: of a schema that may not be made (262) that it was not made (2759).
+DENIED = {229, 262, 2759, 2760}
 KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "BIGINT"),
     **dict.fromkeys(("char", "varchar", "text", "nchar", "nvarchar", "ntext", "sysname"), "VARCHAR"),
@@ -92,12 +94,12 @@ class SQLServer(Words):
     def greet(self, connection: Connection) -> None:
         """What the driver has not set already."""
         asked = connection.execution_options(no_parameters=True)  # the driver takes even none of them for some
-        asked.exec_driver_sql("set transaction isolation level read committed")
+        asked.exec_driver_sql("set implicit_transactions off; set transaction isolation level read committed")
 
     def founded(self) -> Sequence[str]:
         """A CREATE SCHEMA stands alone in what is run."""
         made = f"create schema {_quoted(self.schema)}"
-        return (f"if schema_id(N{literal(self.schema)}) is null exec(N{literal(made)})",)
+        return (f"if schema_id({national(self.schema)}) is null exec({national(made)})",)
 
     def said(self, statement: str) -> Sequence[str]:
         """In its own SQL, step by step."""
@@ -112,25 +114,26 @@ class SQLServer(Words):
 
     def described(self, connection: Connection, select: str) -> dict[str, str]:
         """Compiled by the server and not run."""
-        asked = connection.execution_options(no_parameters=True).exec_driver_sql(
-            f"exec sp_describe_first_result_set @tsql = N{literal(select)}"
-        )
-        place = {name: at for at, (name, *_) in enumerate(asked.cursor.description)}
-        return {row[place["name"]] or "": _kind(row[place["system_type_name"]]) for row in asked.cursor.fetchall()}
+        return _columns(connection, compiled(select))
 
     def columns(self, connection: Connection, table: str) -> dict[str, str]:
-        """Of a query for all of it."""
-        try:
-            return self.described(connection, f"select * from {_quoted(self.schema)}.{_quoted(table)}")
-        except DBAPIError as error:
-            if told(error.orig)[0] in MISSING:
-                return {}
-            raise
+        """Of a query for all of it, where it is there."""
+        name = f"{_quoted(self.schema)}.{_quoted(table)}"
+        there = f"if object_id({national(name)}) is not null"
+        return _columns(connection, f"{there} {compiled(f'select * from {name}')}")
 
     def fitted(self, expression: str, type_: str) -> str:
-        """By way of text, of which alone each cast can be tried."""
+        """By way of text, of which alone each cast can be tried. An empty one would become 0 or 1900-01-01, a day in
+        another form than ISO's what the login's language says, and any number a bit: all that is sent again.
+        """
         text = f"cast({expression} as varchar)"
-        return text if type_ == self.text else f"try_cast({text} as {type_})"
+        if type_ == self.text:
+            return text
+        if type_ == "BOOLEAN":
+            return "cast(null as BOOLEAN)"
+        if type_ in (self.moment, "DATE"):
+            return f"case when {text} like '____-__-__%' then try_cast({text} as {type_}) end"
+        return f"try_cast(nullif({text}, '') as {type_})"
 
     def key(self, columns: Sequence[str], types: Mapping[str, str]) -> tuple[str, str]:
         """A boolean is none: its text is 1 or 0."""
@@ -165,6 +168,15 @@ class SQLServer(Words):
                 do=f"grant select on what it names to the worker's user; our own tables need: {grants}; or {APART}",
             )
         return refused
+
+
+def _columns(connection: Connection, statement: str) -> dict[str, str]:
+    """Column -> type, of what is compiled; empty where nothing is."""
+    asked = connection.execution_options(no_parameters=True).exec_driver_sql(statement)
+    if not asked.returns_rows:
+        return {}
+    place = {name: at for at, (name, *_) in enumerate(asked.cursor.description)}
+    return {row[place["name"]] or "": _kind(row[place["system_type_name"]]) for row in asked.cursor.fetchall()}
 
 
 def _kind(type_: str | None) -> str:

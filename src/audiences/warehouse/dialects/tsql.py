@@ -6,7 +6,8 @@ session, whose name begins with # as no other's does.
 
 https://learn.microsoft.com/en-us/sql/t-sql/data-types/bit-transact-sql, …/t-sql/statements/collations,
 …/t-sql/statements/collation-precedence-transact-sql, …/t-sql/queries/select-into-clause-transact-sql,
-…/t-sql/functions/len-transact-sql, …/t-sql/language-elements/string-comparison-assignment (read 2026-11)
+…/t-sql/functions/len-transact-sql, …/t-sql/functions/trim-transact-sql,
+…/t-sql/language-elements/string-comparison-assignment (read 2026-11)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sqlglot.generators.tsql import TSQLGenerator
 from audiences.warehouse.dialects import Ours, mere, step, unfolded
 from audiences.warehouse.dialects.bits import bits
 from audiences.warehouse.dialects.joins import joined, named
+from audiences.warehouse.sources.sqlserver import national
 from audiences.warehouse.words import literal
 
 COLLATION = "COLLATE Latin1_General_100_BIN2"
@@ -56,12 +58,13 @@ class TSQL(tsql.TSQL):
             exp.StrPosition: lambda self, e: self.func("CHARINDEX", e.args["substr"], e.this),
             exp.Substring: lambda self, e: self._substring(e),
             exp.Translate: lambda self, e: self._without(e),
+            exp.Trim: lambda self, e: self._trimmed(e),
         }
 
         def literal_sql(self, expression: exp.Literal) -> str:
             """Text of every plane, which is compared as it is."""
             said = super().literal_sql(expression)
-            return f"N{said} {COLLATION}" if expression.is_string else said
+            return f"{national(expression.this)} {COLLATION}" if expression.is_string else said
 
         def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
             """What becomes text is compared as it is."""
@@ -121,6 +124,11 @@ class TSQL(tsql.TSQL):
             for character in expression.args["from_"].name:
                 said = f"REPLACE({said}, {self.sql(exp.Literal.string(character))}, N'')"
             return said
+
+        def _trimmed(self, expression: exp.Trim) -> str:
+            """What it takes off may be a literal: not, by the documentation, one with a collation. The text's holds."""
+            taken = expression.args.get("expression")
+            return f"TRIM({national(taken.name) + ' FROM ' if taken else ''}{self.sql(expression, 'this')})"
 
         def _named(self, expression: exp.Anonymous) -> str:
             """JSON of a text, with the escapes that JSON asks for and no others: STRING_ESCAPE has one more."""

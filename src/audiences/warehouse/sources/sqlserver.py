@@ -2,11 +2,14 @@
 
 https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-describe-first-result-set-transact-sql
 https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/database-engine-events-and-errors
+https://learn.microsoft.com/en-us/sql/t-sql/language-elements/sql-server-utilities-statements-backslash
+https://support.microsoft.com/en-us/kb/164291
 https://pymssql.readthedocs.io/en/stable/ref/pymssql.html#pymssql.connect (read 2026-11)
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -28,9 +31,11 @@ KINDS = (
 )
 
 DENIED, READ_ONLY = {229, 230, 297, 300, 916}, {3906}
-NAMING = {102, 105, 156, 170, 174, 195, 207, 208, 209, 1033, 4104, 4121, 8120, 8155, 8156, 11501, 11502}
+NAMING = {102, 105, 156, 170, 174, 195, 207, 208, 209, 1033, 4104, 4121, 8120, 8155, 8156}
+UNNAMED = {11501, 11502}  # why a query could not be compiled stands in an error before it, that the driver may drop
 PUT_OFF, CANCELLED = {1205, 1222, 3960}, {20003}  # a deadlock, a lock, a snapshot that is gone; by `timeout`
 GONE = {20002, 20004, 20006, 20009, 20047}
+CONTINUED = re.compile(r"\\(\r?\n)")  # a backslash at the end of a line
 UNLIMITED = timedelta(days=24)  # beyond what [limits] takes, in what the driver counts: milliseconds, in 31 bits
 
 
@@ -43,7 +48,7 @@ class SQLServerSource(Source):
     def named(self, select: str) -> dict[str, str]:
         """Compiled by the server and not run."""
         with self._open() as cursor:
-            cursor.execute(f"exec sp_describe_first_result_set @tsql = N{literal(select)}")
+            cursor.execute(compiled(select))
             place = {name: at for at, (name, *_) in enumerate(cursor.description)}
             return {row[place["name"]] or "": row[place["system_type_name"]] or "" for row in cursor.fetchall()}
 
@@ -128,6 +133,11 @@ class SQLServerSource(Source):
             )
         if number in NAMING:
             return WarehouseError(f"the warehouse refuses a statement: {said}", do="mend the audience's SQL")
+        if number in UNNAMED:
+            return WarehouseError(
+                f"the warehouse refuses a statement: {said}",
+                do="mend the audience's SQL, or grant select on what it names to the worker's user",
+            )
         return WarehouseError(
             f"the warehouse fails with error {number}; its words may hold data and are not shown",
             do="run the audience's SQL in a console of the warehouse to see them",
@@ -139,6 +149,18 @@ class SQLServerSource(Source):
             f"the warehouse cannot be reached: {told(error)[1]}",
             do="see that its server runs and that AUDIENCES_WAREHOUSE_URL names host, database, user and password",
         )
+
+
+def national(text: str) -> str:
+    """Text of every plane as a literal. A backslash at the end of a line, and that end, are left out of one: so each is
+    there twice.
+    """
+    return "N" + literal(CONTINUED.sub(r"\\\\\1\1", text))
+
+
+def compiled(select: str) -> str:
+    """What tells a query's columns."""
+    return f"exec sp_describe_first_result_set @tsql = {national(select)}"
 
 
 def parted(select: str) -> tuple[str, str]:
