@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Timer
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import WarehouseError
 from audiences.warehouse.dialects.mysql import COLLATED, stepped
@@ -82,5 +83,5 @@ class MySQL(MariaDB):
             clock.join()  # what comes next is not to be broken off
 
     def _kill(self, connection: Connection, number: int) -> None:
-        with connection.engine.connect() as other:
+        with suppress(DBAPIError), connection.engine.connect() as other:  # gone: it has ended, or the wire has
             other.exec_driver_sql(f"kill query {number}")
