@@ -6,12 +6,15 @@ comes through here: where statements are translated, its rows are written down f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from sqlglot import exp, parse_one
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.duckdb import DuckDB
+
+OURS = "<", "staged_"  # how the name of a table of the session begins in our statements
+LETTERS = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}  # that JSON has for characters
 
 
 class Ours(DuckDB):
@@ -61,6 +64,14 @@ def unfolded(
 def step(part: exp.CTE, alias: str | None = None) -> exp.Table:
     """The temporary table of a part. No table of the users' has such a name."""
     return exp.table_(f"<{part.alias}>", quoted=True, alias=alias)
+
+
+def escapes(first: int = 1) -> Iterator[tuple[int, str]]:
+    """Characters that JSON escapes and what it writes behind a backslash, empty for the character itself; `first`: of
+    those that are no signs. In this order each may be replaced.
+    """
+    yield from ((92, ""), (34, ""))
+    yield from ((number, LETTERS.get(chr(number), f"u{number:04x}")) for number in range(first, 32))
 
 
 def mere(part: exp.CTE) -> bool:

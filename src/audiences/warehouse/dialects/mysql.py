@@ -16,11 +16,10 @@ from typing import Any
 
 from sqlglot import exp, parse_one
 
-from audiences.warehouse.dialects import Ours, mere, step, unfolded
+from audiences.warehouse.dialects import OURS, Ours, mere, step, unfolded
 from audiences.warehouse.dialects.mariadb import MariaDB, halved
 
 COLLATED = "COLLATE utf8mb4_0900_bin"
-OURS = "<", "staged_"  # how the name of a temporary table begins
 
 
 class MySQL(MariaDB):

@@ -20,12 +20,11 @@ from sqlglot import exp, parse_one
 from sqlglot.dialects import redshift
 from sqlglot.generators.redshift import RedshiftGenerator
 
-from audiences.warehouse.dialects import Ours, mere, step, unfolded
+from audiences.warehouse.dialects import Ours, escapes, mere, step, unfolded
 from audiences.warehouse.dialects.joins import joined, named
 from audiences.warehouse.dialects.letters import lettered
 
 TEXT = "VARCHAR(65535)"
-CHARACTERS = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}  # that JSON has a letter for
 
 
 class Redshift(redshift.Redshift):
@@ -87,9 +86,8 @@ class Redshift(redshift.Redshift):
             if expression.name != "to_json":
                 return self.anonymous_sql(expression)
             said = self.sql(expression.expressions[0])
-            for number in (92, 34, *range(1, 32)):
-                letter = CHARACTERS.get(chr(number), f"u{number:04x}")
-                written = f"CHR({number})" if number > 31 else f"'{letter}'"
+            for number, letter in escapes():
+                written = f"'{letter}'" if letter else f"CHR({number})"
                 said = f"REPLACE({said}, CHR({number}), CHR(92) || {written})"
             return f"'\"' || {said} || '\"'"
 

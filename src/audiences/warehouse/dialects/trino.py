@@ -21,11 +21,9 @@ from sqlglot import exp, parse_one
 from sqlglot.dialects import trino
 from sqlglot.generators.trino import TrinoGenerator
 
-from audiences.warehouse.dialects import Ours, mere, step, unfolded
+from audiences.warehouse.dialects import OURS, Ours, escapes, mere, step, unfolded
 from audiences.warehouse.dialects.joins import joined, named
 from audiences.warehouse.dialects.letters import lettered
-
-LETTERS = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}  # that JSON has for characters
 
 
 class Trino(trino.Trino):
@@ -63,9 +61,8 @@ class Trino(trino.Trino):
             if expression.name != "to_json":
                 return self.anonymous_sql(expression)
             said = self.sql(expression.expressions[0])
-            for number in (92, 34, *range(32)):
-                letter = LETTERS.get(chr(number), f"u{number:04x}")
-                written = f"CHR({number})" if number > 31 else f"'{letter}'"
+            for number, letter in escapes(first=0):
+                written = f"'{letter}'" if letter else f"CHR({number})"
                 said = f"REPLACE({said}, CHR({number}), CHR(92) || {written})"
             return f"'\"' || {said} || '\"'"
 
@@ -77,7 +74,7 @@ def stepped(statement: str, schema: str, prefix: str) -> Sequence[str]:
     for tree in steps:
         joined(named(tree))
         for table in tree.find_all(exp.Table):
-            if not table.db and table.name.startswith(("<", "staged_")):
+            if not table.db and table.name.startswith(OURS):
                 _placed(table, schema, prefix)
     return [lettered(tree).sql(dialect=Trino, identify=True) for tree in steps]
 

@@ -20,7 +20,7 @@ from sqlglot import exp, parse_one
 from sqlglot.dialects import tsql
 from sqlglot.generators.tsql import TSQLGenerator
 
-from audiences.warehouse.dialects import Ours, mere, step, unfolded
+from audiences.warehouse.dialects import OURS, Ours, escapes, mere, step, unfolded
 from audiences.warehouse.dialects.bits import bits
 from audiences.warehouse.dialects.joins import joined, named
 from audiences.warehouse.sources.sqlserver import national
@@ -28,8 +28,6 @@ from audiences.warehouse.words import literal
 
 COLLATION = "COLLATE Latin1_General_100_BIN2"
 TEXT = exp.DType.VARCHAR, exp.DType.TEXT
-OURS = "<", "staged_"  # how a table of the session begins in our statements
-CHARACTERS = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}  # that JSON has a letter for
 WHOLE = 2_147_483_647  # more characters than a text can have
 
 
@@ -135,9 +133,8 @@ class TSQL(tsql.TSQL):
             if expression.name != "to_json":
                 return self.anonymous_sql(expression)
             said = self.sql(expression.expressions[0])
-            for number in (92, 34, *range(1, 32)):
-                letter = CHARACTERS.get(chr(number), f"u{number:04x}")
-                written = f"NCHAR({number})" if number > 31 else f"N'{letter}'"
+            for number, letter in escapes():
+                written = f"N'{letter}'" if letter else f"NCHAR({number})"
                 said = f"REPLACE({said}, NCHAR({number}) {COLLATION}, NCHAR(92) + {written})"
             return f"N'\"' + {said} + N'\"'"
 
