@@ -30,7 +30,8 @@ demo: .venv/ready ## move real customers into lists, twice, with a day between
 COVER ?=
 export LONGER
 test: .venv/ready ## run every test
-	@$(BIN)/pytest --quiet --numprocesses auto $(if $(COVER),--cov --cov-report term)
+	@$(if $(COVER),$(BIN)/coverage run -m pytest,$(BIN)/pytest) --quiet --numprocesses auto
+	@$(if $(COVER),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 thorough: .venv/ready ## run the tests that try random worlds on many more of them
 	@THOROUGH=1 $(BIN)/pytest --quiet --numprocesses auto

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 
 import canary
 from audiences.cli import container
@@ -58,6 +59,19 @@ def pytest_terminal_summary(terminalreporter):
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
     for reason, number in reasons.most_common():
         terminalreporter.write_line(f"left out: {number} test{'s' if number > 1 else ''}: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Watch no lines of a test that says `no_cover`, nor of what is set up for it."""
+    watch = Coverage.current() if item.get_closest_marker("no_cover") else None
+    if watch:
+        watch.stop()
+    try:
+        return (yield)
+    finally:
+        if watch:
+            watch.start()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -71,7 +71,7 @@ def test_any_history_ends_in_step(engine, machine, request):
     """
     The histories of test_convergence: killed runs, also between two statements that settle, a lost state, late jobs.
     """
-    told(machine, engine, request.module.HISTORIES)
+    told(machine, engine, request.module.HISTORIES, each=times(2, 3))
 
 
 @pytest.mark.no_cover

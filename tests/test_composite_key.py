@@ -219,6 +219,7 @@ def test_two_syncs_share_an_evaluation(world):
 
 
 @pytest.mark.parametrize("at", range(3, 70, times(24, 12, 12)))
+@pytest.mark.no_cover
 def test_killed_and_run_again(world, at):
     """
     Killed at a step and run again, list and ledger equal the audience.

@@ -126,11 +126,11 @@ def test_two_thousand_events_in_all():
     assert here + of_each * len(FILES) >= times(500, 10_000, 2_000)
 
 
-def told(machine, engine, steps):
-    """Tell histories on an engine until at least so many events have happened in them."""
+def told(machine, engine, steps, each=HOW.max_examples):
+    """Tell histories on an engine, `each` at a time, until at least so many events have happened in them."""
     Told.events = 0
     for number in itertools.count():
-        run_state_machine_as_test(seed(number)(lambda: machine(engine)), settings=HOW)
+        run_state_machine_as_test(seed(number)(lambda: machine(engine)), settings=settings(HOW, max_examples=each))
         if Told.events >= steps:
             return
 

@@ -409,6 +409,7 @@ def test_the_runs_have_no_more_steps_than_are_tried(tmp_path, work):
 @pytest.mark.parametrize(
     ("work", "at"), [(work, at) for work, most in STEPS.items() for at in range(1, most - 5, APART)]
 )
+@pytest.mark.no_cover
 def test_killed_at_any_step(tmp_path, work, at):
     """
     Wherever a run is killed, also while it settles verdicts: later runs bring the list to what the query says, nobody

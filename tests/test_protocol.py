@@ -238,6 +238,7 @@ def test_calls_at_once_keep_what_order_there_is(tmp_path, engine):
 
 
 @every_kind
+@pytest.mark.no_cover
 def test_the_run_after_a_crash_goes_by_the_protocol(tmp_path, databases, prepared):
     """
     Killed at any step, or between any two statements that settle, a run has kept the order up to there; the next one

@@ -72,6 +72,7 @@ def test_two_syncs_of_a_role_that_only_reads(world):
 
 
 @pytest.mark.parametrize("kind", [Onlooker, Closed], ids=lambda kind: kind.name)
+@pytest.mark.no_cover
 def test_any_history_ends_in_step(request, kind):
     """
     The histories of test_convergence, with the ledger apart: kills between any two of its statements, lost answers, a

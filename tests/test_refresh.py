@@ -158,6 +158,7 @@ def test_killed_on_the_way(tmp_path, at):
 
 
 @pytest.mark.parametrize("seed", range(times(1, 60, 3)))
+@pytest.mark.no_cover
 def test_whatever_happens_nobody_who_is_wanted_is_forgotten(tmp_path, engine, seed):
     """
     Members come, go, move and change; runs are killed, states are lost, days go by: as long as one run is whole in

@@ -92,6 +92,7 @@ def test_a_dry_run_of_a_renamed_sync(world):
 
 
 @pytest.mark.parametrize("at", range(1, STEPS))
+@pytest.mark.no_cover
 def test_killed_while_the_tables_are_renamed(world, at):
     """
     Killed at this step and run again, nobody is sent or removed, and only the new name is left.

@@ -81,6 +81,7 @@ def test_two_syncs(world):
 
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
+@pytest.mark.no_cover
 def test_any_history_ends_in_step(request, name):
     """
     The histories of test_convergence, from this engine.

@@ -100,6 +100,7 @@ def orders(count, seed=0):
 
 
 @pytest.mark.parametrize("order", orders(times(12, 2_000, 40)))
+@pytest.mark.no_cover
 def test_a_change_that_was_told_to_hold_is_never_lost(engine, url, order):
     """
     A run changes its control row while another takes over, in any order of their statements: the change is there for
@@ -124,6 +125,7 @@ def test_a_change_that_was_told_to_hold_is_never_lost(engine, url, order):
 
 
 @pytest.mark.parametrize("order", orders(times(12, 2_000, 30), seed=1))
+@pytest.mark.no_cover
 def test_a_settlement_holds_as_a_whole_or_not_at_all(engine, url, order):
     """
     The same of a settlement, which changes two tables: the one that took over finds all of it, or nothing.

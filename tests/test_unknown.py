@@ -242,6 +242,7 @@ def test_a_new_name_takes_doubts_along(world):
 
 @pytest.mark.parametrize("change", times(["upserts"], list(CHANGES)))
 @applied_or_not
+@pytest.mark.no_cover
 def test_killed_while_it_is_settled(world, change, applied):
     """
     Killed between any two steps of a settlement: said once more, it is settled, and no half of it is left.
