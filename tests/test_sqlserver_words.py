@@ -18,7 +18,6 @@ from audiences.warehouse.sqlserver import SQLServer, _kind
 from audiences.warehouse.words import Conflict, literal
 from mssqled import SQLServer as Held
 from test_sqlserver_said import COLLATED
-from world import HEADER, World
 
 URL = make_url("mssql://worker:not-a-real-password@127.0.0.1:9/shop")
 WORDS = SQLServer(URL, "audience_sync")
@@ -143,18 +142,6 @@ def test_a_right_that_is_missing_is_named(number, words):
     assert words in refused.what
     assert "create schema [audience_sync] authorization its user, grant create table to it" in refused.do
     assert "AUDIENCES_LEDGER_URL" in refused.do
-
-
-def test_no_time_out_is_taken(tmp_path, server):
-    """
-    The server has none, so that [limits] would promise what nobody keeps: nothing runs, and the way out is told.
-    """
-    world = World(tmp_path, engine=server)
-    world.people((1, "a@x"))
-    world.define(text=HEADER.replace("{more}", '--\n-- [limits]\n-- timeout = "1 minute"\n'))
-
-    assert "Resource Governor" in str(world.sync().error)
-    assert not world.receiver.lists.get("L")
 
 
 def test_its_driver_is_asked_to_commit_at_once(monkeypatch):

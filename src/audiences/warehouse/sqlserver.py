@@ -17,18 +17,19 @@ https://learn.microsoft.com/en-us/sql/t-sql/statements/set-transaction-isolation
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib.util import find_spec
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from audiences.errors import DefinitionError, WarehouseError
-from audiences.warehouse import driven
+from audiences.warehouse import awaited, driven
 from audiences.warehouse.dialects.tsql import COLLATION, stepped, temporary
 from audiences.warehouse.sources.sqlserver import SQLServerSource, compiled, national, parted, told
-from audiences.warehouse.words import APART, Conflict, Words
+from audiences.warehouse.words import APART, Cancelled, Conflict, Words
 
 MISSING = {208}  # no such table
 # A table or a schema that is there already, or is gone; a deadlock; a table that is being changed.
@@ -89,6 +90,7 @@ class SQLServer(Words):
             raise DefinitionError("SQL Server needs a driver", do="pip install 'audiences[sqlserver]'")
         import pymssql
 
+        pymssql.set_wait_callback(awaited.wait)
         return driven.engine(pymssql, lambda: self._source.connection(autocommit=True))
 
     def greet(self, connection: Connection) -> None:
@@ -144,12 +146,16 @@ class SQLServer(Words):
             )
         return Words.key(self, columns, types)
 
-    def timed(self, connection: Connection, most: timedelta) -> AbstractContextManager[None]:
-        """The server has no time-out, and the driver has one for all connections of a process."""
-        raise DefinitionError(
-            "timeout under [limits] has no effect where SQL Server holds our tables",
-            do=f"leave it out, and let the Resource Governor limit the worker's login; or {APART}",
-        )
+    @contextmanager
+    def timed(self, connection: Connection, most: timedelta) -> Iterator[None]:
+        """The server has no time-out: the worker waits for its answer so long."""
+        try:
+            with awaited.within(most):
+                yield
+        except Cancelled:
+            with suppress(DBAPIError):  # gone: the wire has ended
+                connection.exec_driver_sql("select 1")  # before it the driver has the server end the other
+            raise
 
     def shut(self, error: BaseException) -> Exception:
         """Sign-in, network, database."""
