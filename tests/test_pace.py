@@ -69,8 +69,9 @@ class Counting:
 
 
 def crowd(clock, line, threads: int, calls: int) -> None:
-    """Many calls from several threads, each making the next one as soon as it has its answer."""
-    clock.run(*[lambda: [line.post("/members") for _ in range(calls // threads)]] * threads)
+    """Many calls from several threads, each making the next one as soon as it has its answer, until all are made."""
+    left = iter(range(calls))
+    clock.run(*[lambda: [line.post("/members") for _ in left]] * threads)
 
 
 def even() -> Late:
