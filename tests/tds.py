@@ -114,6 +114,7 @@ class TDS:
                 threading.Thread(target=self._serve, args=(end,), daemon=True).start()
 
     def _serve(self, end: socket.socket) -> None:
+        end.settimeout(20)  # a driver that waits for ever is hung up on
         wire = Wire(end, self.context)
         with end, suppress(OSError):
             wire.packet()
