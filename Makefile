@@ -30,6 +30,7 @@ demo: .venv/ready ## move real customers into lists, twice, with a day between
 COVER ?=
 export LONGER
 test: .venv/ready ## run every test
+	@$(if $(COVER),$(BIN)/coverage erase)
 	@$(if $(COVER),$(BIN)/coverage run -m pytest,$(BIN)/pytest) --quiet --numprocesses auto
 	@$(if $(COVER),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
